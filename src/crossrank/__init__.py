@@ -1,0 +1,1 @@
+"""crossrank: score and rank query-document pairs with cross-encoders."""

@@ -1,0 +1,74 @@
+"""The interface between the scoring engine and an inference library."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Self
+
+from crossrank.batching import Batch
+from crossrank.models.spec import ModelSpec
+from crossrank.types import Floats, Precision
+
+
+class Backend(ABC):
+    """A loaded model that turns token ids into logits.
+
+    ``forward`` may be called from several threads at once. A pair's logits must not depend on
+    the other pairs of its batch, nor on padding.
+
+    Attributes:
+        name: The name users pass as ``backend=``.
+        precisions: What the library can compute in; ``load`` refuses others.
+        device: Where the model runs, e.g. ``"cpu"`` or ``"cuda:0"``.
+        precision: What this model is computed in.
+        reason: One sentence for ``crossrank info``: which file was chosen, and why.
+        concurrency: How many ``forward`` calls usefully run at the same time.
+    """
+
+    name: ClassVar[str]
+    precisions: ClassVar[tuple[Precision, ...]]
+    device: str
+    precision: Precision
+    reason: str
+    concurrency: int = 1
+
+    @classmethod
+    @abstractmethod
+    def load(
+        cls,
+        spec: ModelSpec,
+        *,
+        device: str | None = None,
+        precision: Precision | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> Self:
+        """Load a model.
+
+        Args:
+            spec: What the model's folder says about itself.
+            device: ``None`` picks the best device the library finds.
+            precision: ``None`` is what ``precision="auto"`` means: fp32, unless the model
+                ships quantised only.
+            options: Further settings of the library (``model_kwargs`` of ``CrossEncoder``).
+
+        Raises:
+            ModelFileError: A file is missing, damaged or refused.
+            MissingDependencyError: The library is not installed.
+            InputError: The device, the precision or an option is not offered.
+        """
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Floats:
+        """Compute the logits of a batch.
+
+        Args:
+            batch: Token ids ``[pairs, length]``.
+
+        Returns:
+            Logits ``[pairs, labels]``.
+
+        Raises:
+            OutOfMemoryError: The batch does not fit; a smaller one may.
+            BackendError: The library failed otherwise.
+        """
+
+    def close(self) -> None:
+        """Free the memory of the model. Calling it twice is harmless."""

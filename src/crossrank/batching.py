@@ -1,0 +1,119 @@
+"""Length-sorted, token-budgeted batches, and back-off when memory runs out."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossrank.tokenization import Encoded
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Padded token ids of several pairs; every array is int64 ``[pairs, length]``.
+
+    Attributes:
+        input_ids: Token ids.
+        attention_mask: 1 for a token, 0 for padding.
+        token_type_ids: 0 for the query, 1 for the document, 0 for padding.
+    """
+
+    input_ids: NDArray[np.int64]
+    attention_mask: NDArray[np.int64]
+    token_type_ids: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+    def halves(self) -> tuple["Batch", "Batch"]:
+        """Split the batch in two, to try again with less memory."""
+        middle = len(self) // 2
+        return self._rows(slice(None, middle)), self._rows(slice(middle, None))
+
+    def _rows(self, rows: slice) -> "Batch":
+        return Batch(self.input_ids[rows], self.attention_mask[rows], self.token_type_ids[rows])
+
+
+def collate(
+    pairs: Sequence[Encoded], *, pad_token_id: int, side: Literal["left", "right"] = "right"
+) -> Batch:
+    """Pad pairs to the longest of them.
+
+    Args:
+        pairs: At least one encoded pair.
+        pad_token_id: Id that fills up short sequences.
+        side: Where the padding goes.
+
+    Example:
+        >>> import numpy as np
+        >>> pair = Encoded(np.array([1, 7, 2, 8, 2], dtype=np.int32), document_start=3)
+        >>> short = Encoded(np.array([1, 2, 2], dtype=np.int32), document_start=2)
+        >>> collate([pair, short], pad_token_id=0).token_type_ids
+        array([[0, 0, 0, 1, 1],
+               [0, 0, 1, 0, 0]])
+    """
+    length = max(len(pair.ids) for pair in pairs)
+    input_ids = np.full((len(pairs), length), pad_token_id, dtype=np.int64)
+    attention_mask = np.zeros((len(pairs), length), dtype=np.int64)
+    token_type_ids = np.zeros((len(pairs), length), dtype=np.int64)
+    for row, pair in enumerate(pairs):
+        start = length - len(pair.ids) if side == "left" else 0
+        end = start + len(pair.ids)
+        input_ids[row, start:end] = pair.ids
+        attention_mask[row, start:end] = 1
+        token_type_ids[row, start + pair.document_start : end] = 1
+    return Batch(input_ids, attention_mask, token_type_ids)
+
+
+def plan(
+    lengths: Sequence[int], *, budget: int, batch_size: int | None = None
+) -> Iterator[NDArray[np.intp]]:
+    """Group sequences of similar length.
+
+    Longest first, so that the batches that need most memory, and most time, come first.
+
+    Args:
+        lengths: Tokens of each sequence.
+        budget: Most tokens a batch may have, padding included. A single longer sequence makes a
+            batch of its own.
+        batch_size: When given, exactly this many sequences a batch, whatever the budget.
+
+    Yields:
+        Positions in ``lengths``; every position once.
+
+    Example:
+        >>> [batch.tolist() for batch in plan([3, 9, 4, 8], budget=18)]
+        [[1, 3], [2, 0]]
+    """
+    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
+    start = 0
+    while start < len(order):
+        longest = max(1, lengths[order[start]])
+        size = batch_size if batch_size is not None else max(1, budget // longest)
+        yield order[start : start + size]
+        start += size
+
+
+class TokenBudget:
+    """How many tokens a batch may have; halves when memory runs out.
+
+    Args:
+        tokens: Where to start.
+    """
+
+    def __init__(self, tokens: int) -> None:
+        self._tokens = max(1, tokens)
+        self._lock = threading.Lock()
+
+    @property
+    def tokens(self) -> int:
+        """The budget now."""
+        return self._tokens
+
+    def halve(self, failed: int) -> None:
+        """Note that a batch of ``failed`` tokens did not fit."""
+        with self._lock:
+            self._tokens = max(1, min(self._tokens, failed // 2))

@@ -1,0 +1,72 @@
+"""Every error that crossrank raises for a user's sake.
+
+::
+
+    CrossRankError
+    ├── InputError              a pair, a document or an option cannot be used (also a ValueError)
+    ├── ModelError              a model cannot be found or used
+    │   ├── ModelNotFoundError  no such folder, hub repository or embedded model
+    │   ├── ModelFileError      a file of the model is missing, damaged or refused
+    │   └── UnsupportedModelError   an architecture or layout that crossrank does not know
+    ├── MissingDependencyError  an optional package is not installed (also an ImportError)
+    ├── BackendError            an inference engine failed
+    │   └── OutOfMemoryError    the device has no memory for the batch (the engine retries smaller)
+    ├── InvalidScoreError       the model answered NaN or infinity
+    ├── CacheError              the score cache cannot be used
+    └── ExportError             an export failed; nothing was written
+        └── QualityLimitError   the export lost more ranking quality than allowed
+
+Each message says what was required, what was received and what to do.
+"""
+
+
+class CrossRankError(Exception):
+    """Root of all errors raised by crossrank."""
+
+
+class InputError(CrossRankError, ValueError):
+    """A pair, a document or an option cannot be used as given."""
+
+
+class ModelError(CrossRankError):
+    """A model cannot be found or used."""
+
+
+class ModelNotFoundError(ModelError):
+    """No folder, hub repository or embedded model has this name."""
+
+
+class ModelFileError(ModelError):
+    """A file of the model is missing, damaged or refused."""
+
+
+class UnsupportedModelError(ModelError):
+    """The architecture or layout of the model is not supported."""
+
+
+class MissingDependencyError(CrossRankError, ImportError):
+    """An optional package is needed and not installed."""
+
+
+class BackendError(CrossRankError, RuntimeError):
+    """An inference engine failed."""
+
+
+class OutOfMemoryError(BackendError):
+    """The device has no memory for this batch."""
+
+
+class InvalidScoreError(CrossRankError, ArithmeticError):
+    """The model answered NaN or infinity for a pair."""
+
+
+class CacheError(CrossRankError):
+    """The score cache cannot be used."""
+
+
+class ExportError(CrossRankError):
+    """An export failed; nothing was written."""
+
+
+class QualityLimitError(ExportError):
+    """The export lost more ranking quality than the stated limit."""

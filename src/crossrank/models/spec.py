@@ -1,0 +1,51 @@
+"""What a model's folder says about itself."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from crossrank.tokenization import Template
+
+Kind = Literal["sequence-classification", "modular", "causal-lm", "seq2seq", "native"]
+"""Which family of model code computes the logits.
+
+``native`` is one of crossrank's own networks (``crossrank.models.architectures``), ``modular`` a
+sentence-transformers cross-encoder with a ``modules.json``.
+"""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything known about a model before its weights are loaded.
+
+    Attributes:
+        name: What the user asked for: a hub id, a folder, or ``"default"``.
+        folder: The folder that holds the model's files.
+        kind: The family of model code.
+        config: The contents of ``config.json``.
+        num_labels: Width of the logits.
+        activation: Name of the activation that gives scores, see ``crossrank.activations``.
+        template: How a pair becomes one sequence of tokens.
+        tokenizer_file: The ``tokenizer.json`` to read.
+        max_length: Longest sequence in tokens, special tokens included.
+        pad_token_id: Id that fills up short sequences.
+        padding_side: ``"right"``, or ``"left"`` for causal language models.
+        prompts: Named texts put before a query, as sentence-transformers saves them.
+        default_prompt_name: The prompt used when the caller names none.
+        languages: ISO 639-1 codes of the model card, empty when it names none.
+    """
+
+    name: str
+    folder: Path
+    kind: Kind
+    config: dict[str, Any]
+    num_labels: int
+    activation: str
+    template: Template
+    tokenizer_file: Path
+    max_length: int
+    pad_token_id: int
+    padding_side: Literal["left", "right"] = "right"
+    prompts: dict[str, str] = field(default_factory=dict)
+    default_prompt_name: str | None = None
+    languages: tuple[str, ...] = ()

@@ -1,0 +1,318 @@
+"""Pairs to token ids: templates, truncation, and what was cut.
+
+A tokenizer's truncation and padding are switched off here and done by crossrank itself. So one
+tokenizer serves many threads (nothing in it changes after loading), a query is tokenised once for
+all its documents, and it is known how much of each text the model did not read.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from crossrank.errors import InputError, ModelFileError, UnsupportedModelError
+from crossrank.types import Pair
+
+Ids = NDArray[np.int32]
+
+Truncation = Literal["longest_first", "only_document"]
+"""What is cut when a pair is too long: the longer of both texts, or the document alone."""
+
+PIECE_CHARACTERS = 50_000
+"""Longer texts are tokenised piece by piece, so that a text of many megabytes stays cheap."""
+
+
+@dataclass(frozen=True)
+class PairTemplate:
+    """The pair form built into the tokenizer, e.g. ``[CLS] query [SEP] document [SEP]``."""
+
+
+@dataclass(frozen=True)
+class PromptTemplate:
+    """A pair written into one text, as rerankers made from language models read it.
+
+    ``{prompt}`` in ``before`` is replaced by the prompt (the instruction) of the call. Special
+    tokens are written out. When the text is too long its end is cut; ``after`` is always kept.
+
+    Attributes:
+        before: Text before the query.
+        between: Text between query and document.
+        after: Text after the document.
+        default_prompt: Stands for ``{prompt}`` when the caller gives none.
+    """
+
+    before: str
+    between: str
+    after: str
+    default_prompt: str = ""
+
+
+Template = PairTemplate | PromptTemplate
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One pair, ready for the model.
+
+    Attributes:
+        ids: Token ids, special tokens included, not padded.
+        document_start: First position whose token type is 1; ``len(ids)`` where the model knows
+            no token types.
+        truncated_query: Tokens of the query that were cut.
+        truncated_document: Tokens of the document that were cut. Of a text so long that it was
+            not tokenised to its end, only those that were seen count, unless all were asked for.
+    """
+
+    ids: Ids
+    document_start: int
+    truncated_query: int = 0
+    truncated_document: int = 0
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """The special tokens around both texts, read off the tokenizer's post-processor."""
+
+    before: Ids
+    between: Ids
+    after: Ids
+    types_between: tuple[int, ...]
+    type_of_document: int
+
+    @property
+    def size(self) -> int:
+        return len(self.before) + len(self.between) + len(self.after)
+
+
+class PairTokenizer:
+    """Turns pairs into token ids for one model.
+
+    Args:
+        file: The ``tokenizer.json``.
+        template: How a pair becomes one sequence.
+        max_length: Longest sequence in tokens, special tokens included. May be changed later.
+        truncation: What is cut when a pair is longer.
+
+    Raises:
+        ModelFileError: The file is missing or damaged.
+        UnsupportedModelError: The tokenizer's pair form is unknown.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        template: Template,
+        *,
+        max_length: int,
+        truncation: Truncation = "longest_first",
+    ) -> None:
+        if truncation not in ("longest_first", "only_document"):
+            raise InputError(
+                f"truncation must be 'longest_first' or 'only_document', received {truncation!r}."
+            )
+        self.tokenizer = _load(file)
+        self.template = template
+        self.truncation = truncation
+        self.max_length = max_length
+        self._frame = _read_frame(self.tokenizer) if isinstance(template, PairTemplate) else None
+
+    def encode(
+        self, pairs: Sequence[Pair], *, prompt: str | None = None, count_all: bool = False
+    ) -> list[Encoded]:
+        """Tokenise pairs.
+
+        Args:
+            pairs: Queries and documents.
+            prompt: Put before each query, or into the template's place for it.
+            count_all: Tokenise long texts to their end, to count every token that is cut.
+
+        Returns:
+            One entry a pair, in the same order.
+
+        Raises:
+            InputError: ``truncation="only_document"`` and a query leaves no room.
+        """
+        if isinstance(self.template, PromptTemplate):
+            return self._encode_prompts(self.template, pairs, prompt, count_all)
+        prefix = prompt or ""
+        wanted = None if count_all else self.max_length
+        queries = self._ids_of((prefix + query for query, _ in pairs), wanted)
+        documents = self._ids_of((document for _, document in pairs), wanted)
+        return [
+            self._join(queries[prefix + query], documents[document]) for query, document in pairs
+        ]
+
+    def offsets(self, text: str) -> NDArray[np.int64]:
+        """Find where each token of a text lies.
+
+        Returns:
+            Start and end character of each token, ``[tokens, 2]``; no special tokens.
+        """
+        spans: list[tuple[int, int]] = []
+        start = 0
+        for piece in _pieces(_clean(text)):
+            encoding = self.tokenizer.encode(piece, add_special_tokens=False)
+            spans += [(start + a, start + b) for a, b in encoding.offsets]
+            start += len(piece)
+        return np.asarray(spans, dtype=np.int64).reshape(-1, 2)
+
+    def count(self, text: str) -> int:
+        """Count the tokens of a text, without special tokens."""
+        return len(self._ids_of([text], None)[text])
+
+    def room(self, query: str) -> int:
+        """Tokens left for a document beside this query, never below 1."""
+        if isinstance(self.template, PromptTemplate):
+            around = (self.template.before + query, self.template.between, self.template.after)
+            return max(1, self.max_length - sum(self.count(text) for text in around))
+        assert self._frame is not None
+        return max(1, self.max_length - self._frame.size - self.count(query))
+
+    def _ids_of(self, texts: Iterable[str], wanted: int | None) -> dict[str, Ids]:
+        """Tokenise each distinct text once, at least as far as ``wanted`` tokens."""
+        distinct = list(dict.fromkeys(texts))
+        short = [text for text in distinct if len(text) <= PIECE_CHARACTERS]
+        encodings = self.tokenizer.encode_batch_fast(
+            [_clean(text) for text in short], add_special_tokens=False
+        )
+        found = {
+            text: np.array(encoding.ids, dtype=np.int32)
+            for text, encoding in zip(short, encodings, strict=True)
+        }
+        for text in distinct:
+            if text not in found:
+                found[text] = self._long_ids(text, wanted)
+        return found
+
+    def _long_ids(self, text: str, wanted: int | None) -> Ids:
+        parts: list[list[int]] = []
+        total = 0
+        for piece in _pieces(_clean(text)):
+            ids = self.tokenizer.encode(piece, add_special_tokens=False).ids
+            parts.append(ids)
+            total += len(ids)
+            if wanted is not None and total > wanted:
+                break
+        return np.array([token for ids in parts for token in ids], dtype=np.int32)
+
+    def _join(self, query: Ids, document: Ids) -> Encoded:
+        frame = self._frame
+        assert frame is not None
+        room = self.max_length - frame.size
+        keep_query, keep_document = self._kept(len(query), len(document), room)
+        ids = np.concatenate(
+            (frame.before, query[:keep_query], frame.between, document[:keep_document], frame.after)
+        )
+        second = len(frame.before) + keep_query + len(frame.between)
+        if 1 in frame.types_between:
+            start = second - len(frame.between) + frame.types_between.index(1)
+        else:
+            start = second if frame.type_of_document == 1 else len(ids)
+        return Encoded(ids, start, len(query) - keep_query, len(document) - keep_document)
+
+    def _kept(self, query: int, document: int, room: int) -> tuple[int, int]:
+        """How many tokens of each text fit, as Hugging Face's ``tokenizers`` would cut them."""
+        if query + document <= room:
+            return query, document
+        if self.truncation == "only_document":
+            if query >= room:
+                raise InputError(
+                    f"A query of {query} tokens leaves no room for a document: with "
+                    f"truncation='only_document' it may have at most {room - 1} tokens "
+                    f"(max_length is {self.max_length}). Shorten the query, raise max_length, or "
+                    "use truncation='longest_first'."
+                )
+            return query, room - query
+        shorter = min(query, document)
+        longer = max(shorter, room - shorter)
+        if shorter + longer > room:
+            shorter, longer = room // 2, room // 2 + room % 2
+        return (shorter, longer) if query <= document else (longer, shorter)
+
+    def _encode_prompts(
+        self, template: PromptTemplate, pairs: Sequence[Pair], prompt: str | None, count_all: bool
+    ) -> list[Encoded]:
+        before = template.before.replace("{prompt}", prompt or template.default_prompt)
+        texts = [before + query + template.between + document for query, document in pairs]
+        found = self._ids_of(texts, None if count_all else self.max_length)
+        after = self._ids_of([template.after], None)[template.after]
+        room = self.max_length - len(after)
+        encoded = []
+        for text in texts:
+            ids = np.concatenate((found[text][:room], after))
+            cut = max(0, len(found[text]) - room)
+            encoded.append(Encoded(ids, len(ids), truncated_document=cut))
+        return encoded
+
+
+def _load(file: Path) -> Tokenizer:
+    if not file.is_file():
+        raise ModelFileError(f"A tokenizer.json is required, and {file} does not exist.")
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:
+        raise ModelFileError(
+            f"{file} cannot be read as a tokenizer: {error}. Download the model again."
+        ) from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _read_frame(tokenizer: Tokenizer) -> _Frame:
+    """Learn a tokenizer's pair form from what it makes of a pair with one token on each side."""
+    token = next(iter(tokenizer.encode("a b c", add_special_tokens=False).ids), None)
+    if token is None:
+        raise UnsupportedModelError("The tokenizer makes no tokens of the text 'a b c'.")
+    word = tokenizer.encode("a", add_special_tokens=False)
+    pair = tokenizer.encode("a", "a")
+    sides = pair.sequence_ids
+    if len(word.ids) == 0 or 0 not in sides or 1 not in sides:
+        raise UnsupportedModelError(
+            "The tokenizer does not keep query and document apart, so its pair form is unknown."
+        )
+    query = sides.index(0)
+    document = sides.index(1)
+    end_of_query = query + sides.count(0)
+    end_of_document = document + sides.count(1)
+    types = pair.type_ids
+    expected = [0] * types.count(0) + [1] * types.count(1)
+    if document < query or types != expected:
+        raise UnsupportedModelError(
+            f"The tokenizer's pair form has token types {types}; crossrank knows forms in which "
+            "the query comes first with type 0 and the document has type 0 or 1."
+        )
+    ids = np.array(pair.ids, dtype=np.int32)
+    return _Frame(
+        before=ids[:query],
+        between=ids[end_of_query:document],
+        after=ids[end_of_document:],
+        types_between=tuple(types[end_of_query:document]),
+        type_of_document=types[document],
+    )
+
+
+def _clean(text: str) -> str:
+    """Replace lone surrogates, which no tokenizer accepts, by U+FFFD."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _pieces(text: str) -> Iterable[str]:
+    """Cut a text before white space, into pieces that a tokenizer takes quickly."""
+    start = 0
+    while len(text) - start > PIECE_CHARACTERS:
+        end = start + PIECE_CHARACTERS
+        border = max(text.rfind(" ", start + 1, end), text.rfind("\n", start + 1, end))
+        end = border if border > start else end
+        yield text[start:end]
+        start = end
+    if start < len(text) or start == 0:
+        yield text[start:]

@@ -1,0 +1,41 @@
+"""Small types that every layer shares."""
+
+from typing import Literal, NotRequired, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pair = tuple[str, str]
+"""A query and a document."""
+
+Precision = Literal["fp32", "fp16", "bf16", "int8", "int4"]
+"""What the weights of a model are computed in."""
+
+Floats = NDArray[np.float32]
+"""An array of fp32 numbers: logits ``[pairs, labels]`` or scores ``[pairs]``."""
+
+Run = dict[str, dict[str, float]]
+"""``run[query_id][doc_id]`` = score."""
+
+Qrels = dict[str, dict[str, int]]
+"""``qrels[query_id][doc_id]`` = graded judgement."""
+
+
+class RankedDocument(TypedDict):
+    """One entry of a ranking, in the form that sentence-transformers returns.
+
+    Attributes:
+        corpus_id: Position of the document in the list that was ranked.
+        score: The score after the activation; higher is better.
+        text: The document, when ``return_documents=True``.
+        truncated_tokens: Tokens of query and document that the model did not read,
+            when ``return_truncation=True``.
+        span: Start and end character of the window that gave the score, when long
+            documents are scored by windows.
+    """
+
+    corpus_id: int
+    score: float
+    text: NotRequired[str]
+    truncated_tokens: NotRequired[int]
+    span: NotRequired[tuple[int, int]]
