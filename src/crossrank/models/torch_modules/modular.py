@@ -1,0 +1,158 @@
+"""Cross-encoders in modules, as sentence-transformers 5 and later save them.
+
+``modules.json`` lists modules that run one after the other on a dictionary of named tensors:
+a transformer, then e.g. pooling, dense layers and layer norms (the ettin rerankers), or
+``LogitScore`` behind a causal language model. The last one leaves ``scores``.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+)
+
+from crossrank.errors import ModelFileError, UnsupportedModelError
+from crossrank.models.spec import ModelSpec
+from crossrank.models.torch_modules.classification import takes_token_types
+from crossrank.models.torch_modules.heads import HEADS, Features
+from crossrank.models.torch_modules.language_models import last_logits
+from crossrank.models.torch_modules.weights import load_pretrained, read_config, read_json
+
+_TASKS: dict[str, tuple[Any, str, str]] = {
+    "feature-extraction": (AutoModel, "last_hidden_state", "token_embeddings"),
+    "sequence-classification": (AutoModelForSequenceClassification, "logits", "scores"),
+    "text-generation": (AutoModelForCausalLM, "logits", "causal_logits"),
+}
+"""Task of the transformer: its class, what is taken of its output, and the name that gets."""
+
+
+class Transformer(nn.Module):
+    """The first module: a transformers model.
+
+    Args:
+        model: The model.
+        takes: Which of the model's outputs is taken.
+        gives: The name it gets.
+        token_types: Whether the model gets token types.
+    """
+
+    def __init__(self, model: PreTrainedModel, takes: str, gives: str, token_types: bool) -> None:
+        super().__init__()
+        self.model = model
+        self.takes = takes
+        self.gives = gives
+        self.token_types = token_types
+
+    @classmethod
+    def load(
+        cls, spec: ModelSpec, folder: Path, dtype: torch.dtype, options: dict[str, Any]
+    ) -> Self:
+        """Load the transformer of a modular model."""
+        settings = read_json(folder / "sentence_bert_config.json")
+        task = settings.get("transformer_task", "feature-extraction")
+        if task not in _TASKS:
+            raise UnsupportedModelError(
+                f"The transformer of {spec.name} has the task {task!r}; crossrank knows "
+                f"{', '.join(_TASKS)}."
+            )
+        auto_class, takes, gives = _TASKS[task]
+        text = settings.get("modality_config", {}).get("text", {})
+        if text.get("method", "forward") != "forward" or not isinstance(
+            text.get("method_output_name", takes), str
+        ):
+            raise UnsupportedModelError(f"{spec.name} reads text in an unknown way: {text}.")
+        config = read_config(spec, folder, options)
+        model = load_pretrained(auto_class, folder, config, dtype, options)
+        return cls(
+            model,
+            text.get("method_output_name", takes),
+            settings.get("module_output_name", gives),
+            takes_token_types(model, spec, options),
+        )
+
+    def forward(self, features: Features) -> Features:
+        """Run the model on ``input_ids``, ``attention_mask`` and ``token_type_ids``."""
+        ids, mask = features["input_ids"], features["attention_mask"]
+        if self.gives == "causal_logits":
+            return {**features, self.gives: last_logits(self.model, ids, mask)}
+        types = {"token_type_ids": features["token_type_ids"]} if self.token_types else {}
+        output = self.model(input_ids=ids, attention_mask=mask, **types)
+        return {**features, self.gives: output[self.takes]}
+
+
+class Modular(nn.Module):
+    """A transformer and the modules behind it."""
+
+    def __init__(self, transformer: Transformer, heads: list[nn.Module]) -> None:
+        super().__init__()
+        self.transformer = transformer
+        self.heads = nn.ModuleList(heads)
+
+    @classmethod
+    def load(cls, spec: ModelSpec, dtype: torch.dtype, options: dict[str, Any]) -> Self:
+        """Load the modules that ``modules.json`` lists."""
+        entries = read_json(spec.folder / "modules.json")
+        names = [_class_name(entry["type"], spec) for entry in entries]
+        if names[0] != "Transformer":
+            raise UnsupportedModelError(
+                f"The first module of {spec.name} is {names[0]}; crossrank needs a Transformer."
+            )
+        folders = [_inside(spec.folder, entry["path"]) for entry in entries]
+        transformer = Transformer.load(spec, folders[0], dtype, options)
+        heads = [
+            _head(name, spec)(folder).to(dtype)
+            for name, folder in zip(names[1:], folders[1:], strict=True)
+        ]
+        last = heads[-1].gives if heads else transformer.gives
+        if last != "scores":
+            raise UnsupportedModelError(
+                f"The last module of {spec.name} gives {last!r}; a cross-encoder's gives 'scores'."
+            )
+        return cls(transformer, heads)
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor
+    ) -> Tensor:
+        """Compute logits ``[pairs, labels]``."""
+        features: Features = {
+            "input_ids": input_ids,
+            "attention_mask": attention_mask,
+            "token_type_ids": token_type_ids,
+        }
+        features = self.transformer(features)
+        for head in self.heads:
+            features = head(features)
+        scores: Tensor = features["scores"]
+        return scores.float()
+
+
+def _head(name: str, spec: ModelSpec) -> Callable[[Path], nn.Module]:
+    if name not in HEADS:
+        raise UnsupportedModelError(
+            f"{spec.name} has a module {name}; crossrank knows {', '.join(sorted(HEADS))}."
+        )
+    return HEADS[name]
+
+
+def _class_name(path: str, spec: ModelSpec) -> str:
+    """Take the class of a dotted path; the modules in between moved from version to version."""
+    if not path.startswith("sentence_transformers."):
+        raise UnsupportedModelError(
+            f"{spec.name} has a module {path!r} of its own; crossrank runs those of "
+            "sentence_transformers only."
+        )
+    return path.rpartition(".")[2]
+
+
+def _inside(folder: Path, name: str) -> Path:
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise ModelFileError(f"modules.json in {folder} points outside of it: {name!r}.")
+    return path

@@ -1,0 +1,114 @@
+"""Reading weights: safetensors only, with errors of crossrank."""
+
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_model
+from torch import nn
+from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
+
+from crossrank.errors import ModelFileError, UnsupportedModelError
+from crossrank.models.spec import ModelSpec
+
+
+def read_config(spec: ModelSpec, folder: Path, options: dict[str, Any]) -> PretrainedConfig:
+    """Build the transformers config of a model.
+
+    ``spec.config``, which may carry the caller's overrides, replaces what the file says when the
+    transformer lies in the model's own folder.
+    """
+    with clear_errors(folder):
+        config: PretrainedConfig = AutoConfig.from_pretrained(
+            folder, trust_remote_code=options.get("trust_remote_code", False), local_files_only=True
+        )
+        if folder == spec.folder:
+            config = type(config).from_dict(spec.config)
+    return config
+
+
+def load_pretrained(
+    auto_class: Any,
+    folder: Path,
+    config: PretrainedConfig,
+    dtype: torch.dtype,
+    options: dict[str, Any],
+) -> PreTrainedModel:
+    """Load a transformers model from a folder.
+
+    Args:
+        auto_class: ``AutoModel`` or one of its siblings.
+        folder: Holds ``model.safetensors``, or an index and its shards.
+        config: The model's config.
+        dtype: What the weights are converted to.
+        options: Further arguments of ``from_pretrained``.
+
+    Raises:
+        ModelFileError: A file is missing, damaged or refused.
+        UnsupportedModelError: transformers does not know the architecture.
+    """
+    with clear_errors(folder):
+        model, info = auto_class.from_pretrained(
+            folder,
+            config=config,
+            dtype=dtype,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+            **options,
+        )
+    if info["missing_keys"]:
+        names = ", ".join(sorted(info["missing_keys"]))
+        warnings.warn(
+            f"{folder} holds no weights for {names}: they start at random, and scores mean "
+            "nothing until the model is trained.",
+            stacklevel=2,
+        )
+    return model  # type: ignore[no-any-return]
+
+
+def load_weights(module: nn.Module, folder: Path) -> None:
+    """Fill a module from ``model.safetensors``; every weight must be there and no other."""
+    file = folder / "model.safetensors"
+    if not file.is_file():
+        raise ModelFileError(
+            f"{file} is required and does not exist; crossrank reads safetensors only, never "
+            "pickles. Save the model again with safe_serialization=True."
+        )
+    with clear_errors(folder):
+        load_model(module, file)
+
+
+def read_json(file: Path) -> Any:
+    """Read a JSON file of a model.
+
+    Raises:
+        ModelFileError: The file is missing or damaged.
+    """
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelFileError(f"{file} is required and cannot be read: {error}.") from error
+    except ValueError as error:
+        raise ModelFileError(f"{file} is not JSON: {error}. Download the model again.") from error
+
+
+@contextmanager
+def clear_errors(folder: Path) -> Iterator[None]:
+    """Say what transformers' and safetensors' errors mean for the user."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise ModelFileError(
+            f"The weights in {folder} cannot be read: {error} crossrank reads safetensors only, "
+            "never pickles. Download the model again, or save it with safe_serialization=True."
+        ) from error
+    except (ValueError, KeyError) as error:
+        raise UnsupportedModelError(f"transformers cannot load {folder}: {error}") from error
+    except RuntimeError as error:
+        raise ModelFileError(f"The weights in {folder} do not fit the model: {error}") from error
