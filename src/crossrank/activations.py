@@ -89,7 +89,10 @@ def from_saved(path: str) -> str | None:
 
 
 def to_saved(activation: Activation) -> str | None:
-    """Give the torch class that other libraries know a named activation by.
+    """Give the torch class by which saved configurations name an activation.
+
+    Returns:
+        The class's dotted path, or ``None`` for a function that is no torch class.
 
     Example:
         >>> to_saved(sigmoid)
@@ -99,7 +102,8 @@ def to_saved(activation: Activation) -> str | None:
         if known is activation:
             module = "linear" if name == "identity" else "activation"
             return f"torch.nn.modules.{module}.{name.capitalize()}"
-    return None
+    path = f"{type(activation).__module__}.{type(activation).__name__}"
+    return path if path.startswith("torch.nn.modules.") else None
 
 
 def resolve(activation: str | Activation) -> Activation:
@@ -125,12 +129,8 @@ def resolve(activation: str | Activation) -> Activation:
         )
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(activation, torch.nn.Module):
-        return NAMED.get(from_saved(_class_path(activation)) or "", _on_numpy(torch, activation))
+        return _on_numpy(torch, activation)
     return activation
-
-
-def _class_path(instance: object) -> str:
-    return f"{type(instance).__module__}.{type(instance).__name__}"
 
 
 def _on_numpy(torch: Any, module: Any) -> Activation:

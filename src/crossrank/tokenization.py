@@ -117,8 +117,23 @@ class PairTokenizer:
         self.tokenizer = _load(file)
         self.template = template
         self.truncation = truncation
-        self.max_length = max_length
         self._frame = _read_frame(self.tokenizer) if isinstance(template, PairTemplate) else None
+        self.max_length = max_length
+
+    @property
+    def max_length(self) -> int:
+        """Longest sequence in tokens, special tokens included. May be set."""
+        return self._max_length
+
+    @max_length.setter
+    def max_length(self, value: int) -> None:
+        around = self._frame.size if self._frame else len(self._after())
+        if value < around + 2:
+            raise InputError(
+                f"max_length must be at least {around + 2}, to hold the special tokens and one "
+                f"token of each text; received {value}."
+            )
+        self._max_length = value
 
     def encode(
         self, pairs: Sequence[Pair], *, prompt: str | None = None, count_all: bool = False
@@ -199,6 +214,12 @@ class PairTokenizer:
                 break
         return np.array([token for ids in parts for token in ids], dtype=np.int32)
 
+    def _after(self) -> Ids:
+        """The tokens that end every text of a prompt template."""
+        if isinstance(self.template, PairTemplate):
+            return np.empty(0, dtype=np.int32)
+        return self._ids_of([self.template.after], None)[self.template.after]
+
     def _join(self, query: Ids, document: Ids) -> Encoded:
         frame = self._frame
         assert frame is not None
@@ -239,7 +260,7 @@ class PairTokenizer:
         before = template.before.replace("{prompt}", prompt or template.default_prompt)
         texts = [before + query + template.between + document for query, document in pairs]
         found = self._ids_of(texts, None if count_all else self.max_length)
-        after = self._ids_of([template.after], None)[template.after]
+        after = self._after()
         room = self.max_length - len(after)
         encoded = []
         for text in texts:

@@ -17,6 +17,7 @@ BACKENDS = {
     "openvino": "crossrank.backends.openvino:OpenVINOBackend",
     "onnx": "crossrank.backends.onnx:ONNXBackend",
     "torch": "crossrank.backends.torch:TorchBackend",
+    "constant": "crossrank.backends.constant:ConstantBackend",
 }
 
 

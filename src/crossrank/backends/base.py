@@ -1,6 +1,7 @@
 """The interface between the scoring engine and an inference library."""
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from crossrank.batching import Batch
@@ -20,7 +21,9 @@ class Backend(ABC):
         device: Where the model runs, e.g. ``"cpu"`` or ``"cuda:0"``.
         precision: What this model is computed in.
         reason: One sentence for ``crossrank info``: which file was chosen, and why.
+        files: The weight files that were read; they tell the score cache models apart.
         concurrency: How many ``forward`` calls usefully run at the same time.
+        token_budget: Tokens a batch should have, padding included; less when memory is short.
     """
 
     name: ClassVar[str]
@@ -28,7 +31,9 @@ class Backend(ABC):
     device: str
     precision: Precision
     reason: str
+    files: tuple[Path, ...] = ()
     concurrency: int = 1
+    token_budget: int = 4096
 
     @classmethod
     @abstractmethod

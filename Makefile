@@ -1,0 +1,47 @@
+# make demo    rerank real search results with the embedded model
+# make test    all tests
+# make check   formatting, lints, types
+# make bench   speed against other libraries
+# make setup   the development environment, in .venv
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+# Labelled data for tests and benchmarks; what needs it is skipped where it is absent.
+CROSSRANK_DATA ?= $(realpath $(CURDIR)/../shared/data)
+export CROSSRANK_DATA
+
+.PHONY: demo test check bench setup clean
+
+demo: .venv/.demo
+	$(BIN)/crossrank demo
+
+test: .venv/.dev
+	$(BIN)/python -m pytest
+
+check: .venv/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: .venv/.dev
+	$(BIN)/python benchmarks/run.py
+
+setup: .venv/.dev
+
+clean:
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.venv/.base:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
+	touch $@
+
+.venv/.demo: .venv/.base pyproject.toml constraints.txt
+	$(PIP) -e ".[demo]"
+	touch $@
+
+.venv/.dev: .venv/.base pyproject.toml constraints.txt
+	$(PIP) -e . --group dev
+	touch $@ .venv/.demo

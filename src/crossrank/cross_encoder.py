@@ -1,0 +1,262 @@
+"""CrossEncoder: predict, rank, stream."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from crossrank import activations
+from crossrank.activations import Activation
+from crossrank.compatibility import renamed
+from crossrank.errors import InputError
+from crossrank.loaded_model import Devices, LoadedModel
+from crossrank.long_documents import LongDocuments, check_long_documents
+from crossrank.optional import require
+from crossrank.progress import progress_bar
+from crossrank.ranking import score_documents, sort_documents
+from crossrank.scoring import WINDOW, Options, check_pair
+from crossrank.types import Floats, RankedDocument
+
+
+class CrossEncoder(LoadedModel):
+    """Scores query-document pairs and ranks documents.
+
+    Everything about scoring works as in the class of this name in sentence-transformers 6.
+    ``CrossEncoder()`` is the embedded model; the arguments are those of ``LoadedModel``.
+
+    Example:
+        >>> model = CrossEncoder()
+        >>> ranking = model.rank("capital of France", ["Bread is baked.", "Paris is the capital."])
+        >>> [entry["corpus_id"] for entry in ranking]
+        [1, 0]
+    """
+
+    @renamed(sentences="inputs", activation_fct="activation_fn", num_workers="")
+    def predict(
+        self,
+        inputs: Iterable[Any],
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        activation_fn: str | Activation | None = None,
+        apply_softmax: bool | None = False,
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: Devices = None,
+    ) -> Any:
+        """Score pairs.
+
+        A score does not depend on the other pairs of the call. Safe to call from many threads.
+
+        Args:
+            inputs: One pair ``(query, document)``, or any iterable of pairs. Memory does not grow
+                with its length, but for the scores themselves.
+            prompt_name: Which of ``prompts`` to put before each query.
+            prompt: A text to put before each query.
+            batch_size: Pairs a batch. By default batches are filled by tokens, which is faster.
+            show_progress_bar: By default shown on a terminal when the work takes long.
+            activation_fn: Used instead of the model's for this call.
+            apply_softmax: Make probabilities of several labels.
+            convert_to_numpy: ``False`` gives a list of torch tensors.
+            convert_to_tensor: ``True`` gives one torch tensor.
+            device: A device, or several to share the work.
+
+        Returns:
+            Scores ``[pairs]``, or ``[pairs, labels]`` for a model of several labels; for a single
+            pair a scalar, or ``[labels]``.
+
+        Raises:
+            InputError: An item is no pair of strings; the message names its index.
+            InvalidScoreError: The model answered NaN or infinity.
+
+        Example:
+            >>> model = CrossEncoder()
+            >>> model.predict([("a query", "a document"), ("a query", "")]).shape
+            (2,)
+        """
+        single = _is_single(inputs)
+        pairs: Iterable[Any] = [inputs] if single else inputs
+        options = Options(self._prompt(prompt_name, prompt), _checked_batch_size(batch_size))
+        finish = self._finisher(activation_fn, apply_softmax)
+        total = len(pairs) if hasattr(pairs, "__len__") else None
+        with progress_bar(total, show=show_progress_bar) as progress:
+            parts = [
+                finish(scored.logits)
+                for scored in self._scorer(device).run(pairs, options, progress)
+            ]
+        scores = np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
+        if convert_to_tensor or not convert_to_numpy:
+            tensor = require("torch", extra="torch").from_numpy(scores)
+            scores = tensor if convert_to_tensor else list(tensor)
+        return scores[0] if single else scores
+
+    def stream(
+        self,
+        pairs: Iterable[Any],
+        *,
+        window: int = WINDOW,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        activation_fn: str | Activation | None = None,
+        apply_softmax: bool = False,
+        device: Devices = None,
+    ) -> Iterator[Any]:
+        """Score pairs one after the other, in constant memory.
+
+        Args:
+            pairs: Any iterable of pairs; up to two windows of it are read ahead.
+            window: Pairs that are looked at together. Smaller answers sooner, larger is faster.
+            prompt_name: As for ``predict``, like all that follow.
+            prompt: As for ``predict``.
+            batch_size: As for ``predict``.
+            activation_fn: As for ``predict``.
+            apply_softmax: As for ``predict``.
+            device: As for ``predict``.
+
+        Yields:
+            The score of each pair in input order; ``[labels]`` for a model of several labels.
+
+        Example:
+            >>> pairs = (("query", f"document {number}") for number in range(3))
+            >>> len(list(CrossEncoder().stream(pairs)))
+            3
+        """
+        if window < 1:
+            raise InputError(f"window must be at least 1 pair, received {window}.")
+        resolved = self._prompt(prompt_name, prompt)
+        options = Options(resolved, _checked_batch_size(batch_size), window)
+        finish = self._finisher(activation_fn, apply_softmax)
+        for scored in self._scorer(device).run(pairs, options):
+            yield from finish(scored.logits)
+
+    @renamed(activation_fct="activation_fn", num_workers="", apply_softmax="")
+    def rank(
+        self,
+        query: str,
+        documents: Sequence[str],
+        top_k: int | None = None,
+        return_documents: bool = False,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        activation_fn: str | Activation | None = None,
+        device: Devices = None,
+        *,
+        return_truncation: bool = False,
+        long_documents: LongDocuments = "truncate",
+        window: int | None = None,
+        stride: int | None = None,
+    ) -> list[RankedDocument]:
+        """Rank documents by relevance to a query.
+
+        Sorted by raw logit whatever the activation; ties keep the order of the input.
+
+        Args:
+            query: The query.
+            documents: The documents.
+            top_k: How many to return; all by default.
+            return_documents: Add each document as ``text``.
+            prompt_name: As for ``predict``.
+            prompt: As for ``predict``.
+            batch_size: As for ``predict``.
+            show_progress_bar: As for ``predict``.
+            activation_fn: As for ``predict``.
+            device: As for ``predict``.
+            return_truncation: Add ``truncated_tokens``: how much the model did not read.
+            long_documents: ``"truncate"``, or score overlapping windows of each document and take
+                the best (``"max"``), the first (``"first"``) or the mean of the best three
+                (``"mean_top3"``); adds ``span``, the characters of the best window.
+            window: Tokens a window; by default as many as fit beside the query.
+            stride: Tokens between the starts of two windows; half a window by default.
+
+        Returns:
+            ``corpus_id`` and ``score`` of each document, best first, and what was asked for.
+
+        Raises:
+            InputError: The model has several labels, or an argument cannot be used.
+
+        Example:
+            >>> CrossEncoder().rank("fruit", ["An apple.", "A car."], return_documents=True)
+            [{'corpus_id': 0, 'score': ..., 'text': 'An apple.'}, {'corpus_id': 1, ...}]
+        """
+        if self.num_labels != 1:
+            raise InputError(
+                f"rank needs a model with one label, and this one has {self.num_labels}: "
+                "use predict and choose a label."
+            )
+        check_long_documents(long_documents, window, stride)
+        resolved = self._prompt(prompt_name, prompt)
+        options = Options(
+            resolved, _checked_batch_size(batch_size), count_truncated=return_truncation
+        )
+        documents = _checked_documents(query, documents)
+        with progress_bar(len(documents), show=show_progress_bar, unit="document") as progress:
+            found = score_documents(
+                self._scorer(device),
+                query,
+                documents,
+                options,
+                how=long_documents,
+                window=window,
+                stride=stride,
+                progress=progress,
+            )
+        scores = self._finisher(activation_fn, False)(found.logits[:, None])
+        ranking: list[RankedDocument] = []
+        for index in sort_documents(found.logits, top_k).tolist():
+            entry: RankedDocument = {"corpus_id": index, "score": float(scores[index])}
+            if return_documents:
+                entry["text"] = documents[index]
+            if return_truncation:
+                entry["truncated_tokens"] = found.truncated[index]
+            if found.spans:
+                entry["span"] = found.spans[index]
+            ranking.append(entry)
+        return ranking
+
+    async def predict_async(self, *args: Any, **kwargs: Any) -> Any:
+        """Await ``predict``; same arguments. Runs on a thread, so that the event loop is free."""
+        return await asyncio.to_thread(self.predict, *args, **kwargs)
+
+    async def rank_async(self, *args: Any, **kwargs: Any) -> list[RankedDocument]:
+        """Await ``rank``; same arguments. Runs on a thread, so that the event loop is free."""
+        return await asyncio.to_thread(self.rank, *args, **kwargs)
+
+    def _finisher(
+        self, activation_fn: str | Activation | None, apply_softmax: bool | None
+    ) -> Callable[[Floats], Floats]:
+        """What makes scores of logits in one call."""
+        activate = self._activate if activation_fn is None else activations.resolve(activation_fn)
+
+        def finish(logits: Floats) -> Floats:
+            scores: Floats = np.asarray(activate(logits))
+            if self.num_labels == 1:
+                return scores.reshape(len(logits))
+            return activations.softmax(scores) if apply_softmax else scores
+
+        return finish
+
+
+def _is_single(inputs: Any) -> bool:
+    """Tell one pair from many, as sentence-transformers does."""
+    if isinstance(inputs, str | bytes) or inputs is None:
+        check_pair(inputs, 0)
+    if isinstance(inputs, np.ndarray):
+        return inputs.ndim == 1 and inputs.size > 0
+    return isinstance(inputs, list | tuple) and bool(inputs) and isinstance(inputs[0], str)
+
+
+def _checked_batch_size(value: int | None) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise InputError(f"batch_size must be a positive integer, received {value!r}.")
+    return value
+
+
+def _checked_documents(query: str, documents: Sequence[str]) -> list[str]:
+    if isinstance(documents, str):
+        raise InputError("documents must be a list of strings, received one string.")
+    return [check_pair((query, document), index)[1] for index, document in enumerate(documents)]

@@ -1,0 +1,296 @@
+"""A model in memory: its files, tokenizer, backends and score cache."""
+
+import functools
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import blake2b
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Literal, Self
+
+from tokenizers import Tokenizer
+
+from crossrank import activations
+from crossrank.activations import Activation
+from crossrank.backends import load_backend
+from crossrank.backends.base import Backend
+from crossrank.cache import ScoreCache
+from crossrank.compatibility import renamed
+from crossrank.errors import InputError
+from crossrank.models import digest, locate, read_spec
+from crossrank.models.saving import push_model, save_model
+from crossrank.scoring import Scorer
+from crossrank.tokenization import PairTokenizer, Truncation
+from crossrank.types import Precision
+
+Devices = str | Sequence[str] | None
+"""One device, several to share the work, or the one the model was loaded on."""
+
+
+class LoadedModel:
+    """What ``CrossEncoder`` is built on: everything but the scoring itself.
+
+    Attributes:
+        spec: What the model's folder says about it.
+        runtime: The loaded weights: ``name``, ``device``, ``precision`` and ``reason``.
+        backend: Name of the inference library in use.
+        prompts: Named texts put before a query.
+        default_prompt_name: The prompt used when a call names none.
+    """
+
+    @renamed(
+        model_name="model_name_or_path",
+        automodel_args="model_kwargs",
+        tokenizer_args="processor_kwargs",
+        tokenizer_kwargs="processor_kwargs",
+        config_args="config_kwargs",
+        cache_dir="cache_folder",
+        default_activation_function="activation_fn",
+    )
+    def __init__(
+        self,
+        model_name_or_path: str | Path | None = None,
+        *,
+        device: str | None = None,
+        prompts: dict[str, str] | None = None,
+        default_prompt_name: str | None = None,
+        cache_folder: str | None = None,
+        trust_remote_code: bool = False,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        token: bool | str | None = None,
+        model_kwargs: dict[str, Any] | None = None,
+        processor_kwargs: dict[str, Any] | None = None,
+        config_kwargs: dict[str, Any] | None = None,
+        backend: Literal["auto", "openvino", "onnx", "torch"] = "auto",
+        num_labels: int | None = None,
+        max_length: int | None = None,
+        activation_fn: str | Activation | None = None,
+        precision: Precision | Literal["auto"] = "auto",
+        truncation: Truncation = "longest_first",
+        cache: str | Path | None = None,
+    ) -> None:
+        """Load a model.
+
+        Args:
+            model_name_or_path: A hub id, a folder, or ``None`` for the embedded model.
+            device: E.g. ``"cpu"`` or ``"cuda:0"``; by default the best there is.
+            prompts: Named texts put before a query.
+            default_prompt_name: The prompt used when a call names none.
+            cache_folder: Where downloaded models are kept.
+            trust_remote_code: Run model code that comes with the model. Off by default.
+            revision: Branch, tag or commit on the hub.
+            local_files_only: Do not download anything.
+            token: Hub token.
+            model_kwargs: Settings of the backend, e.g. ``file_name``, ``provider``,
+                ``torch_dtype``, ``attn_implementation``.
+            processor_kwargs: Settings of the tokenizer, e.g. ``model_max_length``.
+            config_kwargs: Values that replace those of ``config.json``.
+            backend: ``"openvino"``, ``"onnx"``, ``"torch"``, or ``"auto"`` to choose.
+            num_labels: Number of labels, when the configuration is silent or wrong.
+            max_length: Longest pair in tokens; the model's own by default.
+            activation_fn: ``"sigmoid"``, ``"identity"``, ``"softmax"``, ``"tanh"``, a function on
+                numpy arrays or a ``torch.nn`` module. By default what the model was saved with,
+                else sigmoid for one label and identity for several.
+            precision: ``"fp32"``, ``"fp16"``, ``"bf16"``, ``"int8"``, ``"int4"``. ``"auto"`` is
+                fp32, unless the model ships quantised only.
+            truncation: ``"longest_first"``, or ``"only_document"`` to keep queries whole.
+            cache: A file that remembers logits between calls and processes.
+
+        Raises:
+            ModelNotFoundError: There is no such model.
+            ModelFileError: A file of the model is missing, damaged or refused.
+            UnsupportedModelError: The architecture is not supported.
+            MissingDependencyError: The model needs an extra that is not installed.
+            InputError: An option cannot be used.
+        """
+        folder = locate(
+            model_name_or_path,
+            cache_folder=cache_folder,
+            revision=revision,
+            token=token,
+            local_files_only=local_files_only,
+        )
+        self.spec = read_spec(
+            folder,
+            str(model_name_or_path or "default"),
+            num_labels=num_labels,
+            max_length=max_length,
+            config_kwargs=config_kwargs,
+            processor_kwargs=processor_kwargs,
+            trust_remote_code=trust_remote_code,
+        )
+        self.prompts = {**self.spec.prompts, **(prompts or {})}
+        self.default_prompt_name = default_prompt_name or self.spec.default_prompt_name
+        self._tokenizer = PairTokenizer(
+            self.spec.tokenizer_file,
+            self.spec.template,
+            max_length=self.spec.max_length,
+            truncation=truncation,
+        )
+        self.activation_fn = activation_fn if activation_fn is not None else self.spec.activation
+        self._cache = ScoreCache(cache) if cache is not None else None
+        self._load = functools.partial(
+            load_backend,
+            self.spec,
+            backend,
+            precision=None if precision == "auto" else precision,
+            options=model_kwargs,
+        )
+        self._lock = threading.Lock()
+        self._backends: dict[str, Backend] = {}
+        self.runtime = self._load(device=device)
+        self.backend = self.runtime.name
+        self._backends[self.runtime.device] = self.runtime
+        self._scorers: dict[tuple[str, ...], Scorer] = {}
+
+    @property
+    def config(self) -> SimpleNamespace:
+        """The values of ``config.json`` as attributes."""
+        return SimpleNamespace(**self.spec.config | {"num_labels": self.num_labels})
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer, of the ``tokenizers`` library."""
+        return self._tokenizer.tokenizer
+
+    @property
+    def num_labels(self) -> int:
+        """Width of the logits; 1 for relevance and regression."""
+        return self.spec.num_labels
+
+    @property
+    def device(self) -> str:
+        """Where the model runs, unless a call says otherwise."""
+        return self.runtime.device
+
+    @property
+    def max_seq_length(self) -> int:
+        """Longest pair in tokens, special tokens included. May be set."""
+        return self._tokenizer.max_length
+
+    @max_seq_length.setter
+    def max_seq_length(self, value: int) -> None:
+        self._tokenizer.max_length = value
+        self.spec = replace(self.spec, max_length=value)
+
+    max_length = max_seq_length
+
+    @property
+    def activation_fn(self) -> Activation:
+        """What makes scores of logits. May be set, also by name."""
+        return self._activation_fn
+
+    @activation_fn.setter
+    def activation_fn(self, value: str | Activation) -> None:
+        self._activate = activations.resolve(value)
+        self._activation_fn = self._activate if isinstance(value, str) else value
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the model's memory and close the cache. Nothing can be scored afterwards."""
+        with self._lock:
+            for backend in self._backends.values():
+                backend.close()
+            self._backends.clear()
+            self._scorers.clear()
+        if self._cache is not None:
+            self._cache.close()
+
+    def save_pretrained(self, path: str | Path) -> None:
+        """Write the model to a folder, which this library and others can load.
+
+        Args:
+            path: The folder; made when it does not exist.
+
+        Raises:
+            InputError: It is the folder the model was loaded from.
+        """
+        save_model(self.spec, path, activation=activations.to_saved(self.activation_fn))
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        token: bool | str | None = None,
+        private: bool | None = None,
+        commit_message: str = "Add a cross-encoder",
+        exist_ok: bool = False,
+        revision: str | None = None,
+        create_pr: bool = False,
+    ) -> str:
+        """Upload the model to the hub.
+
+        Args:
+            repo_id: ``"user/name"``.
+            token: Hub token; by default the one saved on this machine.
+            private: Whether a new repository is private.
+            commit_message: For the hub's history.
+            exist_ok: Whether the repository may exist already.
+            revision: The branch to write to.
+            create_pr: Open a pull request instead.
+
+        Returns:
+            The address of the commit or pull request.
+        """
+        return push_model(
+            self.save_pretrained,
+            repo_id,
+            token=token,
+            private=private,
+            commit_message=commit_message,
+            exist_ok=exist_ok,
+            revision=revision,
+            create_pr=create_pr,
+        )
+
+    def _scorer(self, devices: Devices = None) -> Scorer:
+        """The engine for these devices; the model is loaded once on each."""
+        names = [devices] if isinstance(devices, str) else list(devices or [self.device])
+        wanted = tuple(dict.fromkeys(names))
+        with self._lock:
+            if not self._backends:
+                raise InputError("This model was closed: load it again to score with it.")
+            if wanted not in self._scorers:
+                backends = [self._on_device(name) for name in wanted]
+                self._scorers[wanted] = Scorer(
+                    self.spec, self._tokenizer, backends, self._cache, self._namespace
+                )
+            return self._scorers[wanted]
+
+    def _on_device(self, name: str) -> Backend:
+        if name not in self._backends:
+            self._backends[name] = self._load(device=name)
+        return self._backends[name]
+
+    def _namespace(self, prompt: str | None) -> bytes:
+        """Digest everything but the texts that can change a logit."""
+        parts = (
+            digest(self.spec, self.runtime.files),
+            self.runtime.name,
+            self.runtime.precision,
+            self._tokenizer.template,
+            self._tokenizer.truncation,
+            self._tokenizer.max_length,
+            self.spec.num_labels,
+            prompt,
+        )
+        return blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+    def _prompt(self, name: str | None, prompt: str | None) -> str | None:
+        """The prompt of a call: given, named, or the default one."""
+        if prompt is not None:
+            return prompt
+        if name is not None and name not in self.prompts:
+            known = ", ".join(map(repr, self.prompts)) or "no prompts"
+            raise InputError(
+                f"prompt_name must be one of this model's: {known}; received {name!r}."
+            )
+        chosen = name if name is not None else self.default_prompt_name
+        return self.prompts.get(chosen) if chosen is not None else None

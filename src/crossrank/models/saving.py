@@ -1,0 +1,100 @@
+"""Writing a loaded model to a folder, and from there to the hub."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from crossrank.errors import InputError
+from crossrank.models.spec import ModelSpec
+
+_REFUSED = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack"}
+
+
+def save_model(spec: ModelSpec, path: str | Path, *, activation: str | None) -> None:
+    """Copy a model's files to a folder, with the activation and length now in use.
+
+    Args:
+        spec: The model.
+        path: The folder to write; made when it does not exist.
+        activation: Dotted path of the activation's torch class, or ``None`` to leave it.
+
+    Raises:
+        InputError: The folder is the one the model was loaded from.
+    """
+    target = Path(path)
+    if target.exists() and target.resolve() == spec.folder.resolve():
+        raise InputError(f"The model was loaded from {target}: save it to another folder.")
+    for source in spec.folder.rglob("*"):
+        relative = source.relative_to(spec.folder)
+        # OpenVINO keeps its weights in a .bin beside the .xml; any other .bin is a pickle.
+        pickled = source.suffix in _REFUSED and not source.with_suffix(".xml").exists()
+        if source.is_file() and not pickled and not relative.parts[0].startswith("."):
+            (target / relative).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target / relative)
+    if activation is not None:
+        _set_activation(target, spec.config, activation)
+    _change_json(target / "tokenizer_config.json", model_max_length=spec.max_length)
+    if not (target / "tokenizer.json").exists():
+        shutil.copyfile(spec.tokenizer_file, target / "tokenizer.json")
+
+
+def push_model(
+    save: Callable[[Path], None],
+    repo_id: str,
+    *,
+    token: str | bool | None,
+    private: bool | None,
+    commit_message: str,
+    exist_ok: bool,
+    revision: str | None,
+    create_pr: bool,
+) -> str:
+    """Upload a saved model to the hub.
+
+    Args:
+        save: Writes the model to the folder it is given.
+        repo_id: ``"user/name"``.
+        token: As ``huggingface_hub`` takes it.
+        private: Whether a new repository is private; ``None`` is the account's default.
+        commit_message: For the hub's history.
+        exist_ok: Whether the repository may exist already.
+        revision: The branch to write to.
+        create_pr: Open a pull request instead of writing to the branch.
+
+    Returns:
+        The address of the commit or pull request.
+    """
+    from huggingface_hub import HfApi
+
+    api = HfApi(token=token)
+    repo = api.create_repo(repo_id, private=private, exist_ok=exist_ok or create_pr)
+    with tempfile.TemporaryDirectory() as folder:
+        save(Path(folder))
+        commit = api.upload_folder(
+            folder_path=folder,
+            repo_id=repo.repo_id,
+            commit_message=commit_message,
+            revision=revision,
+            create_pr=create_pr,
+        )
+    return commit.pr_url if create_pr and commit.pr_url else str(commit)
+
+
+def _set_activation(folder: Path, config: dict[str, Any], activation: str) -> None:
+    """Keep the activation where sentence-transformers looks for it."""
+    modular = folder / "config_sentence_transformers.json"
+    if modular.exists():
+        _change_json(modular, activation_fn=activation)
+    else:
+        known = config.get("sentence_transformers") or {}
+        settings = known | {"activation_fn": activation}
+        _change_json(folder / "config.json", sentence_transformers=settings)
+
+
+def _change_json(file: Path, **changes: Any) -> None:
+    value = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    text = json.dumps(value | changes, indent=2, ensure_ascii=False)
+    file.write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,337 @@
+"""The scoring engine: any iterable of pairs in, logits out, in constant memory.
+
+Pairs are taken in windows. While one window is scored, the next one is tokenised on another
+thread. Within a window each distinct pair is scored once, pairs found in the cache are not scored
+at all, and the others go to the backends in batches of similar length.
+"""
+
+import queue
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any
+
+import numpy as np
+
+from crossrank.backends.base import Backend
+from crossrank.batching import Batch, TokenBudget, collate, plan
+from crossrank.cache import ScoreCache
+from crossrank.errors import InputError, InvalidScoreError, OutOfMemoryError
+from crossrank.languages import foreign_script
+from crossrank.models.spec import ModelSpec
+from crossrank.tokenization import Encoded, PairTokenizer
+from crossrank.types import Floats, Pair
+
+WINDOW = 4096
+"""Pairs that are looked at together."""
+
+WINDOW_CHARACTERS = 8_000_000
+"""A window also ends after this many characters, so that long documents cannot fill the memory."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What one call of ``predict`` asks of the engine.
+
+    Attributes:
+        prompt: Put before each query.
+        batch_size: Pairs a batch; ``None`` fills batches by tokens.
+        window: Pairs that are looked at together.
+        count_truncated: Count every cut token, also of very long texts.
+    """
+
+    prompt: str | None = None
+    batch_size: int | None = None
+    window: int = WINDOW
+    count_truncated: bool = False
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The result of one window, in the order of its pairs.
+
+    Attributes:
+        logits: ``[pairs, labels]``.
+        truncated: Tokens that the model did not read, a number for each pair.
+    """
+
+    logits: Floats
+    truncated: list[int]
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A tokenised window: which distinct pairs it has, and what is known of them already."""
+
+    pairs: list[Pair]
+    slots: list[int]
+    encoded: list[Encoded | None]
+    known: list[Floats | None]
+
+
+class Scorer:
+    """Scores pairs with one model on one or more devices.
+
+    Args:
+        spec: The model.
+        tokenizer: Its tokenizer.
+        backends: The loaded model, once for each device.
+        cache: Where logits are remembered between calls.
+        namespace: Gives the cache's key for everything but the texts, from the prompt.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        tokenizer: PairTokenizer,
+        backends: Sequence[Backend],
+        cache: ScoreCache | None = None,
+        namespace: Callable[[str | None], bytes] = lambda _: b"",
+    ) -> None:
+        self.spec = spec
+        self.tokenizer = tokenizer
+        self.backends = backends
+        self.cache = cache
+        self.namespace = namespace
+        self._warned_of_script = not spec.languages
+        self._budgets = {id(backend): TokenBudget(backend.token_budget) for backend in backends}
+
+    def run(
+        self,
+        pairs: Iterable[Any],
+        options: Options,
+        progress: Callable[[int], object] = lambda _: None,
+    ) -> Iterator[Scored]:
+        """Score an iterable of pairs, window by window.
+
+        Args:
+            pairs: Pairs of strings. Read on the caller's thread, one window ahead.
+            options: What the caller asks for.
+            progress: Called with the number of pairs that have been scored since the last call.
+
+        Yields:
+            One result a window, in input order.
+
+        Raises:
+            InputError: An item is no pair of strings; the message names its index.
+            InvalidScoreError: The model answered NaN or infinity.
+        """
+        windows = _windows(pairs, options.window)
+        with ThreadPoolExecutor(1, thread_name_prefix="crossrank-tokenize") as ahead:
+            pending: Future[_Window] | None = None
+            start = 0
+            while True:
+                current = pending
+                window = next(windows, None)
+                pending = ahead.submit(self._prepare, window, options) if window else None
+                if current is not None:
+                    prepared = current.result()
+                    yield self._score(prepared, options, progress, start)
+                    start += len(prepared.slots)
+                if pending is None:
+                    return
+
+    def _prepare(self, pairs: list[Pair], options: Options) -> _Window:
+        """Find the distinct pairs of a window, look them up in the cache, tokenise the others."""
+        positions: dict[Pair, int] = {}
+        slots = [positions.setdefault(pair, len(positions)) for pair in pairs]
+        distinct = list(positions)
+        self._warn_of_foreign_script(distinct)
+        known: list[Floats | None] = [None] * len(distinct)
+        if self.cache is not None and not options.count_truncated:
+            known = self.cache.get(self.namespace(options.prompt), distinct)
+        missing = [slot for slot, logits in enumerate(known) if logits is None]
+        encoded: list[Encoded | None] = [None] * len(distinct)
+        fresh = self.tokenizer.encode(
+            [distinct[slot] for slot in missing],
+            prompt=options.prompt,
+            count_all=options.count_truncated,
+        )
+        for slot, pair in zip(missing, fresh, strict=True):
+            encoded[slot] = pair
+        return _Window(distinct, slots, encoded, known)
+
+    def _score(
+        self,
+        window: _Window,
+        options: Options,
+        progress: Callable[[int], object],
+        start: int,
+    ) -> Scored:
+        logits = np.empty((len(window.pairs), self.spec.num_labels), dtype=np.float32)
+        todo = [slot for slot, pair in enumerate(window.encoded) if pair is not None]
+        copies = np.bincount(window.slots, minlength=len(window.pairs))
+        for slot, values in enumerate(window.known):
+            if values is not None:
+                logits[slot] = values
+        progress(int(copies.sum() - copies[todo].sum()))
+
+        def keep(slots: list[int], values: Floats) -> None:
+            logits[slots] = values
+            progress(int(copies[slots].sum()))
+
+        self._forward_all(window, todo, options, keep)
+        self._check(logits, window, start)
+        if self.cache is not None and todo:
+            pairs = [window.pairs[slot] for slot in todo]
+            self.cache.put(self.namespace(options.prompt), pairs, logits[todo])
+        cut = [
+            pair.truncated_query + pair.truncated_document if pair else 0 for pair in window.encoded
+        ]
+        return Scored(logits[window.slots], [cut[slot] for slot in window.slots])
+
+    def _forward_all(
+        self,
+        window: _Window,
+        todo: list[int],
+        options: Options,
+        keep: Callable[[list[int], Floats], None],
+    ) -> None:
+        """Send the batches of a window to the backends, each to the first that is free."""
+        lengths = [len(_present(window.encoded[slot]).ids) for slot in todo]
+        budget = min(self._budgets[id(backend)].tokens for backend in self.backends)
+        batches: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
+        count = 0
+        for rows in plan(lengths, budget=budget, batch_size=options.batch_size):
+            batches.put([todo[row] for row in rows])
+            count += 1
+        stop = threading.Event()
+
+        def work(backend: Backend) -> None:
+            while not stop.is_set():
+                try:
+                    slots = batches.get_nowait()
+                except queue.Empty:
+                    return
+                pairs = [_present(window.encoded[slot]) for slot in slots]
+                batch = collate(
+                    pairs, pad_token_id=self.spec.pad_token_id, side=self.spec.padding_side
+                )
+                keep(slots, self._forward(backend, batch))
+
+        workers = [backend for backend in self.backends for _ in range(backend.concurrency)]
+        _run_workers(work, workers[: max(1, count)], stop)
+
+    def _forward(self, backend: Backend, batch: Batch) -> Floats:
+        """Compute a batch, in halves when the device has no memory for the whole."""
+        try:
+            return backend.forward(batch)
+        except OutOfMemoryError:
+            if len(batch) == 1:
+                raise
+            self._budgets[id(backend)].halve(batch.input_ids.size)
+        return np.concatenate([self._forward(backend, half) for half in batch.halves()])
+
+    def _warn_of_foreign_script(self, pairs: list[Pair]) -> None:
+        """Say once when a text is in a script that the model was not made for."""
+        if self._warned_of_script:
+            return
+        script = foreign_script(chain.from_iterable(pairs), self.spec.languages)
+        if script is not None:
+            self._warned_of_script = True
+            warnings.warn(
+                f"A text in {script} script was received, and the model {self.spec.name!r} was "
+                f"made for these languages: {', '.join(self.spec.languages)}. Its scores for "
+                "such text mean little.",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    def _check(self, logits: Floats, window: _Window, start: int) -> None:
+        bad = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+        if len(bad):
+            index = start + window.slots.index(int(bad[0]))
+            raise InvalidScoreError(
+                f"The model answered {logits[bad[0]].tolist()} for the pair at index {index}: a "
+                "finite number is required. The weights may be damaged, or the precision too low "
+                "for this model; try precision='fp32'."
+            )
+
+
+def _run_workers(
+    work: Callable[[Backend], None], workers: Sequence[Backend], stop: threading.Event
+) -> None:
+    """Run one worker on this thread when one is enough, else each on a thread of its own."""
+    if len(workers) == 1:
+        work(workers[0])
+        return
+    with ThreadPoolExecutor(len(workers), thread_name_prefix="crossrank-forward") as threads:
+        futures = [threads.submit(work, backend) for backend in workers]
+        try:
+            for future in futures:
+                future.result()
+        finally:
+            # After an error or Ctrl-C the other threads finish their batch and take no more.
+            stop.set()
+
+
+def _present(pair: Encoded | None) -> Encoded:
+    assert pair is not None  # only slots without a known logit are ever asked for
+    return pair
+
+
+def _windows(pairs: Iterable[Any], size: int) -> Iterator[list[Pair]]:
+    """Cut an iterable into checked windows of at most ``size`` pairs."""
+    checked = (check_pair(item, index) for index, item in enumerate(pairs))
+    while True:
+        window: list[Pair] = []
+        characters = 0
+        for pair in islice(checked, size):
+            window.append(pair)
+            characters += len(pair[0]) + len(pair[1])
+            if characters > WINDOW_CHARACTERS:
+                break
+        if not window:
+            return
+        yield window
+
+
+def check_pair(item: Any, index: int) -> Pair:
+    """Make sure that an item is a pair of strings.
+
+    Args:
+        item: A tuple or list of two strings.
+        index: Its position, for the message.
+
+    Raises:
+        InputError: It is something else.
+
+    Example:
+        >>> check_pair(["a query", "a document"], 0)
+        ('a query', 'a document')
+        >>> check_pair(("a query", None), 7)
+        Traceback (most recent call last):
+        ...
+        crossrank.errors.InputError: The document of the pair at index 7 must be a string, ...
+    """
+    if isinstance(item, str) or not hasattr(item, "__len__") or not hasattr(item, "__getitem__"):
+        raise InputError(
+            f"The item at index {index} must be a pair (query, document) of strings, "
+            f"received {_describe(item)}."
+        )
+    if len(item) != 2:
+        raise InputError(
+            f"The pair at index {index} must have two elements, query and document, "
+            f"received {len(item)}."
+        )
+    try:
+        query, document = item[0], item[1]
+    except (KeyError, TypeError):
+        query = document = None
+    for role, text in (("query", query), ("document", document)):
+        if not isinstance(text, str):
+            raise InputError(
+                f"The {role} of the pair at index {index} must be a string, "
+                f"received {_describe(text)}."
+            )
+    return query, document
+
+
+def _describe(value: Any) -> str:
+    if value is None:
+        return "None"
+    shown = repr(value)
+    return f"{type(value).__name__} {shown if len(shown) <= 60 else shown[:57] + '...'}"
