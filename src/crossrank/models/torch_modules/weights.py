@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_model
 from torch import nn
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
+from transformers.utils import logging
 
 from crossrank.errors import ModelFileError, UnsupportedModelError
 from crossrank.models.spec import ModelSpec
@@ -52,7 +53,7 @@ def load_pretrained(
         ModelFileError: A file is missing, damaged or refused.
         UnsupportedModelError: transformers does not know the architecture.
     """
-    with clear_errors(folder):
+    with clear_errors(folder), _no_progress_bar():
         model, info = auto_class.from_pretrained(
             folder,
             config=config,
@@ -112,3 +113,15 @@ def clear_errors(folder: Path) -> Iterator[None]:
         raise UnsupportedModelError(f"transformers cannot load {folder}: {error}") from error
     except RuntimeError as error:
         raise ModelFileError(f"The weights in {folder} do not fit the model: {error}") from error
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """Keep transformers from drawing a bar while it loads weights."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
