@@ -1,0 +1,50 @@
+"""The examples run, and print what their readers are told to expect."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def run(name: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / name)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_papers_on_smaller_networks_come_first() -> None:
+    _, *ranking = run("rerank_papers.py")
+    assert {line.split("  ")[1] for line in ranking[:2]} == {
+        "Distilling Knowledge",
+        "Pruning Connections",
+    }
+
+
+def test_products_that_can_be_sold_come_first() -> None:
+    ranking = run("rerank_products.py")
+    assert "Trail rain jacket" in ranking[0]
+    assert ranking[-1].endswith("Alpine hardshell  (out of stock)")
+
+
+def test_the_passage_is_found_in_the_long_document() -> None:
+    cut, whole, passage = run("long_documents.py")
+    assert "tokens were not read" in cut
+    assert "By windows" in whole
+    assert "The lighthouse was built in 1874 by Anna Berg." in passage
+
+
+def test_a_stream_is_scored() -> None:
+    assert run("score_a_stream.py")[0].startswith("best score 0.")
+
+
+def test_every_example_is_tested_and_short() -> None:
+    source = Path(__file__).read_text(encoding="utf-8")
+    for file in EXAMPLES.glob("*.py"):
+        assert f'run("{file.name}")' in source
+        assert len(file.read_text(encoding="utf-8").splitlines()) < 40
+
+
