@@ -43,12 +43,29 @@ class PromptTemplate:
         between: Text between query and document.
         after: Text after the document.
         default_prompt: Stands for ``{prompt}`` when the caller gives none.
+        without_prompt: Text before the query when the caller gives no prompt, for models that
+            then leave out more than the prompt itself.
+        query_apart: Tokenise the query with what is before it apart from the rest, so that no
+            token spans its end.
     """
 
     before: str
     between: str
     after: str
     default_prompt: str = ""
+    without_prompt: str | None = None
+    query_apart: bool = False
+
+    def opening(self, prompt: str | None) -> str:
+        """Give the text before the query.
+
+        Example:
+            >>> PromptTemplate("<i>{prompt}</i> ", " ", "", without_prompt="").opening("Judge.")
+            '<i>Judge.</i> '
+        """
+        if not prompt and self.without_prompt is not None:
+            return self.without_prompt
+        return self.before.replace("{prompt}", prompt or self.default_prompt)
 
 
 Template = PairTemplate | PromptTemplate
@@ -182,7 +199,8 @@ class PairTokenizer:
     def room(self, query: str) -> int:
         """Tokens left for a document beside this query, never below 1."""
         if isinstance(self.template, PromptTemplate):
-            around = (self.template.before + query, self.template.between, self.template.after)
+            opening = self.template.opening(None)
+            around = (opening + query, self.template.between, self.template.after)
             return max(1, self.max_length - sum(self.count(text) for text in around))
         assert self._frame is not None
         return max(1, self.max_length - self._frame.size - self.count(query))
@@ -257,15 +275,20 @@ class PairTokenizer:
     def _encode_prompts(
         self, template: PromptTemplate, pairs: Sequence[Pair], prompt: str | None, count_all: bool
     ) -> list[Encoded]:
-        before = template.before.replace("{prompt}", prompt or template.default_prompt)
-        texts = [before + query + template.between + document for query, document in pairs]
-        found = self._ids_of(texts, None if count_all else self.max_length)
+        opening = template.opening(prompt)
+        heads = [opening + query for query, _ in pairs]
+        tails = [template.between + document for _, document in pairs]
+        if not template.query_apart:
+            heads = [head + tail for head, tail in zip(heads, tails, strict=True)]
+            tails = [""] * len(pairs)
+        found = self._ids_of([*heads, *tails], None if count_all else self.max_length)
         after = self._after()
         room = self.max_length - len(after)
         encoded = []
-        for text in texts:
-            ids = np.concatenate((found[text][:room], after))
-            cut = max(0, len(found[text]) - room)
+        for head, tail in zip(heads, tails, strict=True):
+            text = np.concatenate((found[head], found[tail]))
+            ids = np.concatenate((text[:room], after))
+            cut = max(0, len(text) - room)
             encoded.append(Encoded(ids, len(ids), truncated_document=cut))
         return encoded
 

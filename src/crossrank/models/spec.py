@@ -33,6 +33,9 @@ class ModelSpec:
         prompts: Named texts put before a query, as sentence-transformers saves them.
         default_prompt_name: The prompt used when the caller names none.
         languages: ISO 639-1 codes of the model card, empty when it names none.
+        true_token: Id of the answer that means "relevant", for language models.
+        false_token: Id of the answer that means "not relevant"; ``None`` where the logit of
+            ``true_token`` alone is the score.
     """
 
     name: str
@@ -49,3 +52,5 @@ class ModelSpec:
     prompts: dict[str, str] = field(default_factory=dict)
     default_prompt_name: str | None = None
     languages: tuple[str, ...] = ()
+    true_token: int | None = None
+    false_token: int | None = None

@@ -1,0 +1,73 @@
+"""The longest sequence that a model reads."""
+
+from typing import Any
+
+from crossrank.errors import InputError
+
+_COUNT_FROM_PADDING = {
+    "camembert",
+    "data2vec-text",
+    "mpnet",
+    "roberta",
+    "roberta-prelayernorm",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+}
+"""Model types that number positions from the padding id on: the first ones are never used."""
+
+_LEARNED_POSITIONS = _COUNT_FROM_PADDING | {"albert", "bert", "distilbert", "electra", "ernie"}
+"""Model types with a table of positions: nothing past its end can be read."""
+
+_DEFAULT = 512
+
+
+def read_max_length(
+    config: dict[str, Any],
+    settings: dict[str, Any],
+    transformer: dict[str, Any],
+    processor: dict[str, Any],
+) -> int:
+    """Find the longest sequence in tokens, special tokens included.
+
+    As in sentence-transformers, a length that the caller gives (``processor``) or that was saved
+    with the model (``transformer``) stands; otherwise it is the tokenizer's, but no more than
+    ``max_position_embeddings``. Unlike there, a learned table of positions limits them all, so a
+    long text is cut and does not crash the model.
+
+    Args:
+        config: ``config.json``.
+        settings: ``tokenizer_config.json``.
+        transformer: ``sentence_bert_config.json`` of modular models, else empty.
+        processor: The caller's ``processor_kwargs``.
+
+    Raises:
+        InputError: The caller's length is below 1.
+
+    Example:
+        >>> roberta = {"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}
+        >>> read_max_length(roberta, {"model_max_length": 10**30}, {}, {})
+        512
+    """
+    positions = config.get("max_position_embeddings") or config.get("n_positions")
+    positions = positions if isinstance(positions, int) and positions > 0 else None
+    given = processor.get("model_max_length") or transformer.get("max_seq_length")
+    if given is not None:
+        if int(given) < 1:
+            raise InputError(f"max_length must be at least 1, received {given}.")
+        length = int(given)
+    else:
+        read = settings.get("model_max_length")
+        length = int(read) if read and read < 10**9 else positions or _DEFAULT
+        if positions is not None:
+            length = min(length, positions)
+    table = _usable_positions(config, positions)
+    return length if table is None else min(length, table)
+
+
+def _usable_positions(config: dict[str, Any], positions: int | None) -> int | None:
+    kind = config.get("model_type")
+    if positions is None or kind not in _LEARNED_POSITIONS:
+        return None
+    if kind in _COUNT_FROM_PADDING:
+        return positions - 1 - int(config.get("pad_token_id", 1))
+    return positions

@@ -1,0 +1,263 @@
+"""Reading what a model's folder says about the model, as sentence-transformers 6.2 reads it."""
+
+import json
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+from crossrank.activations import from_saved
+from crossrank.errors import InputError, ModelFileError, UnsupportedModelError
+from crossrank.models.architectures import ARCHITECTURES
+from crossrank.models.files import list_names, weight_files
+from crossrank.models.language_models import read_answers
+from crossrank.models.lengths import read_max_length
+from crossrank.models.spec import Kind, ModelSpec
+from crossrank.models.tokenizer_files import Vocabulary, special_tokens, tokenizer_file
+from crossrank.optional import installed
+from crossrank.tokenization import PairTemplate, Template
+
+
+def read_spec(
+    folder: Path,
+    name: str,
+    *,
+    num_labels: int | None = None,
+    max_length: int | None = None,
+    config_kwargs: dict[str, Any] | None = None,
+    processor_kwargs: dict[str, Any] | None = None,
+    trust_remote_code: bool = False,
+) -> ModelSpec:
+    """Read everything but the weights.
+
+    Args:
+        folder: The model's folder.
+        name: What the user asked for.
+        num_labels: Width of the logits, when the configuration is silent or wrong.
+        max_length: Longest pair in tokens. Never more than the model has positions for.
+        config_kwargs: Values that replace those of ``config.json``.
+        processor_kwargs: ``model_max_length`` and ``chat_template`` are known.
+        trust_remote_code: Allow models that bring code of their own.
+
+    Raises:
+        ModelFileError: A file is missing or damaged.
+        UnsupportedModelError: The layout is unknown, or needs code that is not trusted.
+        InputError: An argument cannot be used.
+    """
+    if num_labels is not None and num_labels < 1:
+        raise InputError(f"num_labels must be at least 1, received {num_labels}.")
+    modules = _read_modules(folder)
+    home = _transformer_folder(folder, modules)
+    config = read_json(home / "config.json") | (config_kwargs or {})
+    kind = _kind(config, modules)
+    if not trust_remote_code:
+        _refuse_remote_code(name, folder, config)
+    processor = dict(processor_kwargs or {})
+    if max_length is not None:
+        processor["model_max_length"] = max_length
+    file = tokenizer_file(home, trust_remote_code=trust_remote_code)
+    settings = _read_optional(file.parent / "tokenizer_config.json")
+    transformer = _read_optional(home / "sentence_bert_config.json") if modules else {}
+    saved = _read_optional(folder / "config_sentence_transformers.json")
+    vocabulary = Vocabulary(file)
+    labels = num_labels or _num_labels(folder, kind, config, modules)
+    template: Template = PairTemplate()
+    true_token = false_token = None
+    language_model = kind in ("causal-lm", "seq2seq") or _ends_in_logit_score(modules)
+    if language_model:
+        template, true_token, false_token = read_answers(
+            name,
+            home,
+            config=config,
+            settings=settings | processor,
+            transformer=transformer,
+            head=_read_optional(folder / modules[-1]["path"] / "config.json") if modules else {},
+            vocabulary=vocabulary,
+        )
+    left = language_model and kind != "seq2seq"
+    return ModelSpec(
+        name=name,
+        folder=folder,
+        kind=kind,
+        config=config,
+        num_labels=labels,
+        activation=_activation(config, saved, labels),
+        template=template,
+        tokenizer_file=file,
+        max_length=read_max_length(config, settings, transformer, processor),
+        pad_token_id=_pad_token_id(config, settings, vocabulary),
+        padding_side="left" if left else "right",
+        prompts={key: text for key, text in (saved.get("prompts") or {}).items() if text},
+        default_prompt_name=saved.get("default_prompt_name"),
+        languages=read_languages(folder / "README.md"),
+        true_token=true_token,
+        false_token=false_token,
+    )
+
+
+def read_kind(folder: Path) -> Kind:
+    """Find a model's kind alone; reads ``config.json`` and ``modules.json``.
+
+    Raises:
+        ModelFileError: One of them is missing or damaged.
+        UnsupportedModelError: The architecture is not supported.
+    """
+    modules = _read_modules(folder)
+    return _kind(read_json(_transformer_folder(folder, modules) / "config.json"), modules)
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Read a JSON object of a model's folder.
+
+    Raises:
+        ModelFileError: The file is missing or damaged.
+    """
+    value = _load_json(file)
+    if not isinstance(value, dict):
+        raise ModelFileError(f"{file} must hold a JSON object. Download the model again.")
+    return value
+
+
+def _load_json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelFileError(
+            f"{file} is required and cannot be read: {error.strerror}. Is this folder a model?"
+        ) from error
+    except ValueError as error:
+        raise ModelFileError(f"{file} is damaged: {error}. Download the model again.") from error
+
+
+def _read_optional(file: Path) -> dict[str, Any]:
+    return read_json(file) if file.is_file() else {}
+
+
+def _read_modules(folder: Path) -> list[dict[str, Any]]:
+    """Read ``modules.json``; a bare Transformer counts as no modules."""
+    file = folder / "modules.json"
+    modules = _load_json(file) if file.is_file() else []
+    if not isinstance(modules, list) or any(
+        not isinstance(entry, dict) or not {"path", "type"} <= entry.keys() for entry in modules
+    ):
+        raise ModelFileError(f"{file} must hold a list of modules with 'path' and 'type'.")
+    for entry in modules:
+        if not (folder / entry["path"]).resolve().is_relative_to(folder.resolve()):
+            raise ModelFileError(f"{file} points outside of the model: {entry['path']!r}.")
+    return modules if len(modules) > 1 or any(entry["path"] for entry in modules) else []
+
+
+def _transformer_folder(folder: Path, modules: list[dict[str, Any]]) -> Path:
+    home = folder / modules[0]["path"] if modules else folder
+    return home if (home / "config.json").is_file() else folder
+
+
+def _ends_in_logit_score(modules: list[dict[str, Any]]) -> bool:
+    return bool(modules) and modules[-1]["type"].endswith(".LogitScore")
+
+
+def _kind(config: dict[str, Any], modules: list[dict[str, Any]]) -> Kind:
+    """Find the family of code that computes the logits."""
+    architecture = str((config.get("architectures") or [""])[0])
+    if config.get("model_type") in ARCHITECTURES:
+        return "native"
+    if modules:
+        bare = len(modules) == 2 and not modules[0]["path"] and _ends_in_logit_score(modules)
+        return "causal-lm" if bare else "modular"
+    if architecture.endswith("ForCausalLM"):
+        return "causal-lm"
+    if architecture in ("T5ForConditionalGeneration", "MT5ForConditionalGeneration"):
+        return "seq2seq"
+    if architecture.endswith("ForConditionalGeneration"):
+        raise UnsupportedModelError(
+            f"The architecture {architecture} is not supported; of the models that write text, "
+            "crossrank runs causal language models and monoT5."
+        )
+    return "sequence-classification"
+
+
+def _refuse_remote_code(name: str, folder: Path, config: dict[str, Any]) -> None:
+    """Stop at models that only code of their own can run."""
+    if "auto_map" not in config:
+        return
+    if any(file.format != "safetensors" for file in weight_files(list_names(folder))):
+        return
+    if installed("transformers"):
+        from transformers import CONFIG_MAPPING
+
+        if config.get("model_type") in CONFIG_MAPPING:
+            return
+    raise UnsupportedModelError(
+        f"{name} needs program code that comes with the model ({_code_files(config)}). Read it, "
+        "and if you trust it load the model with trust_remote_code=True."
+    )
+
+
+def _code_files(config: dict[str, Any]) -> str:
+    values = [str(value) for value in config["auto_map"].values()]
+    return ", ".join(sorted({f"{value.split('.')[0]}.py" for value in values}))
+
+
+def _num_labels(
+    folder: Path, kind: Kind, config: dict[str, Any], modules: list[dict[str, Any]]
+) -> int:
+    """Find the width of the logits, as sentence-transformers' ``num_labels`` does."""
+    if kind in ("causal-lm", "seq2seq"):
+        return 1
+    for entry in reversed(modules):
+        head = _read_optional(folder / entry["path"] / "config.json")
+        if entry["type"].endswith(".LogitScore"):
+            return 1
+        if entry["type"].endswith(".Dense") and head.get("module_output_name") == "scores":
+            return int(head["out_features"])
+    if "num_labels" in config:
+        return int(config["num_labels"])
+    classifier = str((config.get("architectures") or [""])[0])
+    if kind != "native" and not classifier.endswith("ForSequenceClassification"):
+        return 1
+    if config.get("id2label"):
+        return len(config["id2label"])
+    return 1 if kind == "native" else 2
+
+
+def _activation(config: dict[str, Any], saved: dict[str, Any], labels: int) -> str:
+    """Name the activation; where it was saved changed over the years."""
+    path = (
+        saved.get("activation_fn")
+        or (config.get("sentence_transformers") or {}).get("activation_fn")
+        or config.get("sbert_ce_default_activation_function")
+    )
+    default = "sigmoid" if labels == 1 else "identity"
+    if path is None:
+        return default
+    known = from_saved(path)
+    if known is None:
+        warnings.warn(
+            f"The model was saved with the activation {path}, which crossrank does not load; "
+            f"{default} is used. Pass activation_fn to choose another.",
+            stacklevel=4,
+        )
+    return known or default
+
+
+def _pad_token_id(config: dict[str, Any], settings: dict[str, Any], vocabulary: Vocabulary) -> int:
+    """Find the padding token; models that count positions by it follow ``config.json``."""
+    configured = config.get("pad_token_id")
+    if isinstance(configured, int) and configured >= 0:
+        return configured
+    return vocabulary.id_of(special_tokens(settings).get("pad_token")) or 0
+
+
+def read_languages(card: Path) -> tuple[str, ...]:
+    """Read the languages in the front matter of a model card.
+
+    Returns:
+        ISO 639-1 codes; empty when the card names none, or says ``multilingual``.
+    """
+    if not card.is_file():
+        return ()
+    text = card.read_text(encoding="utf-8", errors="replace")
+    front = re.match(r"---\s*\n(.*?)\n---", text, re.DOTALL)
+    entry = re.search(r"^language:(.*(?:\n[ -].*)*)", front[1], re.MULTILINE) if front else None
+    codes = re.findall(r"[a-zA-Z]{2,}", entry[1]) if entry else []
+    return () if "multilingual" in codes else tuple(code for code in codes if len(code) == 2)

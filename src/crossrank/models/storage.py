@@ -1,0 +1,60 @@
+"""Where crossrank keeps what it made of a model's files."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from crossrank.errors import ModelFileError
+
+
+def cache_folder(name: str) -> Path:
+    """Name the folder for one kind of derived files; it may not exist yet.
+
+    ``CROSSRANK_CACHE`` moves it; otherwise it lies in ``XDG_CACHE_HOME`` or ``~/.cache``.
+
+    Example:
+        >>> cache_folder("converted").name
+        'converted'
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("CROSSRANK_CACHE") or Path(base) / "crossrank") / name
+
+
+def make_once(target: Path, make: Callable[[Path], None]) -> Path:
+    """Make a folder unless it is there already.
+
+    Safe for several processes: each fills a folder of its own, and the first to finish wins.
+
+    Args:
+        target: The folder.
+        make: Fills the empty folder that it is given.
+
+    Returns:
+        ``target``.
+
+    Raises:
+        ModelFileError: The folder cannot be written.
+    """
+    if target.is_dir():
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    except OSError as error:
+        raise ModelFileError(
+            f"A folder for derived model files is required, and {target.parent} cannot be "
+            f"written: {error}. Set CROSSRANK_CACHE to a folder that can."
+        ) from error
+    try:
+        make(unfinished)
+        unfinished.chmod(0o755)
+        try:
+            unfinished.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return target
