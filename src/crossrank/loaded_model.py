@@ -105,12 +105,17 @@ class LoadedModel:
             MissingDependencyError: The model needs an extra that is not installed.
             InputError: An option cannot be used.
         """
+        wanted = None if precision == "auto" else precision
         folder = locate(
             model_name_or_path,
             cache_folder=cache_folder,
             revision=revision,
             token=token,
             local_files_only=local_files_only,
+            backend=backend,
+            device=device,
+            precision=wanted,
+            file_name=(model_kwargs or {}).get("file_name"),
         )
         self.spec = read_spec(
             folder,
@@ -135,7 +140,7 @@ class LoadedModel:
             load_backend,
             self.spec,
             backend,
-            precision=None if precision == "auto" else precision,
+            precision=wanted,
             options=model_kwargs,
         )
         self._lock = threading.Lock()
