@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from crossrank.backends.base import Backend
 from crossrank.batching import Batch
 from crossrank.errors import BackendError, InputError, ModelFileError, OutOfMemoryError
+from crossrank.models.graphs import find_graph
 from crossrank.models.spec import ModelSpec
+from crossrank.models.storage import cache_folder
 from crossrank.optional import require
 from crossrank.types import Floats, Precision
 
@@ -67,9 +69,9 @@ class OpenVINOBackend(Backend):
         if device not in (None, "cpu", "CPU"):
             raise InputError(f"The openvino backend runs on device 'cpu', received {device!r}.")
         openvino = require("openvino", extra="openvino")
-        file = _choose(spec, precision, options.pop("file_name", None))
-        chosen: Precision = precision or "fp32"
-        config = _config(chosen, **options)
+        graph = find_graph(spec, cls.name, precision, options.pop("file_name", None))
+        file = graph.path
+        config = _config(graph.precision, **options)
         try:
             model = openvino.Core().compile_model(str(file), "CPU", config)
         except RuntimeError as error:
@@ -79,7 +81,9 @@ class OpenVINOBackend(Backend):
                 f"A model that OpenVINO can read is required, and {file} is damaged or of "
                 f"another kind: {_first_line(error)}"
             ) from error
-        return cls(model, spec, chosen, f"{file.name}: {chosen} on {os.cpu_count()} cores")
+        loaded = cls(model, spec, graph.precision, graph.reason)
+        loaded.files = graph.files
+        return loaded
 
     def forward(self, batch: Batch) -> Floats:
         """Compute the logits of a batch."""
@@ -117,15 +121,6 @@ class OpenVINOBackend(Backend):
         return feed
 
 
-def _choose(spec: ModelSpec, precision: Precision | None, file_name: str | None) -> Path:
-    """Find the file to compile."""
-    name = file_name or (f"model_{precision}.onnx" if precision in ("int8", "int4") else "*.onnx")
-    found = sorted(spec.folder.glob(f"onnx/{name}")) + sorted(spec.folder.glob(name))
-    if not found:
-        raise ModelFileError(f"A file {name} is required in {spec.folder}, and there is none.")
-    return found[0]
-
-
 def _config(
     precision: Precision,
     *,
@@ -147,8 +142,7 @@ def _config(
 
 def _cache_folder() -> Path | None:
     """Where compiled models are kept; ``None`` when nothing can be written there."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(os.environ.get("CROSSRANK_CACHE") or Path(base) / "crossrank") / "openvino"
+    folder = cache_folder("openvino")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
