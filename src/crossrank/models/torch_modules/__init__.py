@@ -15,7 +15,7 @@ from crossrank.models.spec import Kind, ModelSpec
 from crossrank.models.torch_modules.classification import SequenceClassifier
 from crossrank.models.torch_modules.language_models import CausalScorer, SequenceToSequenceScorer
 from crossrank.models.torch_modules.modular import Modular
-from crossrank.models.torch_modules.native import load_native
+from crossrank.models.torch_modules.native import Native
 from crossrank.models.torch_modules.precision import keep_last_linear_in_fp32
 
 _FAMILIES: dict[Kind, Callable[[ModelSpec, torch.dtype, dict[str, Any]], nn.Module]] = {
@@ -23,7 +23,7 @@ _FAMILIES: dict[Kind, Callable[[ModelSpec, torch.dtype, dict[str, Any]], nn.Modu
     "modular": Modular.load,
     "causal-lm": CausalScorer.load,
     "seq2seq": SequenceToSequenceScorer.load,
-    "native": load_native,
+    "native": Native.load,
 }
 
 

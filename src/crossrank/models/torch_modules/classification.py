@@ -1,6 +1,7 @@
 """transformers' sequence classification: BERT, RoBERTa, DeBERTa, ModernBERT and the others."""
 
 import inspect
+from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -33,7 +34,7 @@ class SequenceClassifier(nn.Module):
         model = load_pretrained(
             AutoModelForSequenceClassification, spec.folder, config, dtype, options
         )
-        return cls(model, token_types=takes_token_types(model, spec, options))
+        return cls(model, token_types=takes_token_types(model, spec.folder, options))
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor
@@ -45,7 +46,7 @@ class SequenceClassifier(nn.Module):
         return logits.float()
 
 
-def takes_token_types(model: PreTrainedModel, spec: ModelSpec, options: dict[str, Any]) -> bool:
+def takes_token_types(model: PreTrainedModel, folder: Path, options: dict[str, Any]) -> bool:
     """Say whether transformers would feed token types to this model.
 
     Both must know them: the network (RoBERTa's vocabulary of types has one entry, DeBERTa-v2's
@@ -55,9 +56,9 @@ def takes_token_types(model: PreTrainedModel, spec: ModelSpec, options: dict[str
         return False
     if getattr(model.config, "type_vocab_size", 2) < 2:
         return False
-    with clear_errors(spec.folder):
+    with clear_errors(folder):
         tokenizer = AutoTokenizer.from_pretrained(
-            spec.tokenizer_file.parent,
+            folder,
             trust_remote_code=options.get("trust_remote_code", False),
             local_files_only=True,
         )

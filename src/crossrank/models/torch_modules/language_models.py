@@ -84,7 +84,7 @@ class AnswerScorer(nn.Module):
         self,
         input_ids: Tensor,
         attention_mask: Tensor | None,
-        token_type_ids: Tensor,  # noqa: ARG002  (language models know no token types)
+        token_type_ids: Tensor,
     ) -> Tensor:
         """Compute logits ``[pairs, 1]``."""
         vocabulary = self.first_word(input_ids, attention_mask)

@@ -55,7 +55,8 @@ class Transformer(nn.Module):
         cls, spec: ModelSpec, folder: Path, dtype: torch.dtype, options: dict[str, Any]
     ) -> Self:
         """Load the transformer of a modular model."""
-        settings = read_json(folder / "sentence_bert_config.json")
+        file = folder / "sentence_bert_config.json"
+        settings = read_json(file) if file.is_file() else {}  # absent in some old models
         task = settings.get("transformer_task", "feature-extraction")
         if task not in _TASKS:
             raise UnsupportedModelError(
@@ -74,7 +75,7 @@ class Transformer(nn.Module):
             model,
             text.get("method_output_name", takes),
             settings.get("module_output_name", gives),
-            takes_token_types(model, spec, options),
+            takes_token_types(model, folder, options),
         )
 
     def forward(self, features: Features) -> Features:

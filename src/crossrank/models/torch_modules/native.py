@@ -1,17 +1,33 @@
 """crossrank's own networks."""
 
-from typing import Any
+from typing import Any, Self
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from crossrank.models.architectures import load_class
 from crossrank.models.spec import ModelSpec
+from crossrank.models.torch_modules.weights import clear_errors
 
 
-def load_native(spec: ModelSpec, dtype: torch.dtype, _: dict[str, Any]) -> nn.Module:
-    """Load one of crossrank's own networks; they take no options."""
-    from crossrank.models.architectures import load_class
+class Native(nn.Module):
+    """One of ``crossrank.models.architectures``; these want a mask, also when nothing is padded."""
 
-    architecture = load_class(spec.config["architectures"][0])
-    module: nn.Module = architecture.from_pretrained(spec.folder)
-    return module.to(dtype)
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    @classmethod
+    def load(cls, spec: ModelSpec, dtype: torch.dtype, _: dict[str, Any]) -> Self:
+        """Load the network of a folder; these take no options."""
+        architecture = load_class(spec.config["model_type"])
+        with clear_errors(spec.folder):
+            return cls(architecture.from_pretrained(spec.folder, dtype=dtype))
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor
+    ) -> Tensor:
+        """Compute logits ``[pairs, labels]``."""
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        logits: Tensor = self.network(input_ids, mask, token_type_ids)
+        return logits.float()

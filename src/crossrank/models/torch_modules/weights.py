@@ -21,16 +21,14 @@ from crossrank.models.spec import ModelSpec
 def read_config(spec: ModelSpec, folder: Path, options: dict[str, Any]) -> PretrainedConfig:
     """Build the transformers config of a model.
 
-    ``spec.config``, which may carry the caller's overrides, replaces what the file says when the
-    transformer lies in the model's own folder.
+    The values are those of ``spec.config``, which may carry the caller's overrides.
     """
     with clear_errors(folder):
-        config: PretrainedConfig = AutoConfig.from_pretrained(
+        config = AutoConfig.from_pretrained(
             folder, trust_remote_code=options.get("trust_remote_code", False), local_files_only=True
         )
-        if folder == spec.folder:
-            config = type(config).from_dict(spec.config)
-    return config
+        overridden: PretrainedConfig = type(config).from_dict(spec.config)
+    return overridden
 
 
 def load_pretrained(
@@ -119,9 +117,9 @@ def clear_errors(folder: Path) -> Iterator[None]:
 def _no_progress_bar() -> Iterator[None]:
     """Keep transformers from drawing a bar while it loads weights."""
     shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
         if shown:
-            logging.enable_progress_bar()
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
