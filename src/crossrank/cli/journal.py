@@ -1,0 +1,118 @@
+"""A file that grows by whole chunks, and survives Ctrl-C, kill -9 and a full disk.
+
+Beside ``OUT`` lie ``OUT.partial``, the chunks so far, and ``OUT.progress``, a small JSON file that
+is replaced after each chunk: what the job is, how many rows are done, and how many bytes of
+``OUT.partial`` they take. A chunk is on disk before it is counted, so whatever a killed process
+leaves behind that count is half a chunk, and is cut off by the next one.
+"""
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from crossrank.errors import InputError
+
+
+class Journal:
+    """The unfinished output of a job.
+
+    Args:
+        out: The file that the job makes. Its neighbours ``.partial`` and ``.progress`` are used.
+        job: What the job is, as values of JSON: one that differs anywhere cannot be continued.
+        restart: Forget what an earlier process has done.
+
+    Attributes:
+        rows: How many rows are done.
+        partial: The file with the chunks so far.
+
+    Raises:
+        InputError: What is there belongs to another job; the message names the differences.
+
+    Example:
+        >>> import tempfile
+        >>> out = Path(tempfile.mkdtemp()) / "out.txt"
+        >>> with Journal(out, {"input": "a"}) as journal:
+        ...     journal.append(b"one chunk", rows=3)
+        >>> with Journal(out, {"input": "a"}) as journal:
+        ...     journal.rows
+        3
+    """
+
+    def __init__(self, out: Path, job: dict[str, Any], *, restart: bool = False) -> None:
+        self.partial = out.with_name(f"{out.name}.partial")
+        self._progress = out.with_name(f"{out.name}.progress")
+        self._job = job
+        self.rows, size = (0, 0) if restart else self._recall()
+        self._file = self.partial.open("r+b" if self.rows else "wb")
+        self._file.truncate(size)
+        self._file.seek(size)
+
+    def append(self, chunk: bytes, *, rows: int) -> None:
+        """Add a chunk; it is on disk when this returns.
+
+        Raises:
+            OSError: The disk is full, or failed; what was there before stays.
+        """
+        self._file.write(chunk)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.rows += rows
+        state = {"job": self._job, "rows": self.rows, "bytes": self._file.tell()}
+        replacement = self._progress.with_name(f"{self._progress.name}.new")
+        replacement.write_text(json.dumps(state), encoding="utf-8")
+        replacement.replace(self._progress)
+
+    def forget(self) -> None:
+        """Remove the files; the job is done."""
+        self._file.close()
+        self.partial.unlink(missing_ok=True)
+        self._progress.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # After a failed write the buffer cannot be flushed; what counts was flushed before.
+        with suppress(OSError):
+            self._file.close()
+
+    def _recall(self) -> tuple[int, int]:
+        """What an earlier process has done: rows and bytes."""
+        try:
+            state = json.loads(self._progress.read_text(encoding="utf-8"))
+            job, rows, size = state["job"], int(state["rows"]), int(state["bytes"])
+            found = self.partial.stat().st_size
+        except FileNotFoundError:
+            return 0, 0
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{self._progress} must say what {self.partial} holds, and is damaged. "
+                "Use --restart to begin anew."
+            ) from error
+        if found < size:
+            raise InputError(
+                f"{self.partial} must have at least {size} bytes, and has {found}: it was changed "
+                "by something else. Use --restart to begin anew."
+            )
+        if differences := _differences(job, self._job):
+            raise InputError(
+                f"{self.partial} was begun by another job; {differences}. Use the same input and "
+                "options to continue it, or --restart to begin anew."
+            )
+        return rows, size if rows else 0
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name}: {before.get(name)!r} then, {now.get(name)!r} now"
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    )

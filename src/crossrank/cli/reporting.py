@@ -1,0 +1,80 @@
+"""What the command line says on stderr, and the exit code that goes with it."""
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from crossrank.errors import CrossRankError, InputError
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
+
+
+@contextmanager
+def reporting() -> Iterator[None]:
+    """Turn errors into one line on stderr and an exit code.
+
+    Raises:
+        typer.Exit: With 1 after a ``CrossRankError`` or an ``OSError``, 130 after Ctrl-C, 0 when
+            the reader of stdout has gone away (``| head``).
+    """
+    # A lone surrogate is written as \udc80, which is JSON's own notation too.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        with _plain_warnings():
+            yield
+            sys.stdout.flush()
+    except BrokenPipeError as error:
+        # What is left in the buffer would fail again when Python flushes it at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from error
+    except (CrossRankError, OSError) as error:
+        say(f"Error: {describe(error)}", "red")
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt as error:
+        say("Interrupted.")
+        raise typer.Exit(INTERRUPTED) from error
+
+
+@contextmanager
+def bad_usage() -> Iterator[None]:
+    """Let what crossrank refuses in the options count as bad usage.
+
+    Raises:
+        typer.BadParameter: With the message of an ``InputError``.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def say(message: str, style: str = "") -> None:
+    """Write one line to stderr, in colour where a terminal wants it."""
+    from rich.console import Console
+
+    Console(stderr=True).print(message, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def describe(error: BaseException) -> str:
+    """Say what went wrong, without Python's error numbers.
+
+    Example:
+        >>> describe(FileNotFoundError(2, "No such file or directory", "pairs.csv"))
+        'No such file or directory: pairs.csv'
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error) or type(error).__name__
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Show warnings as one line, without the place in the code that gave them."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: say(f"Warning: {message}", "yellow")
+        yield

@@ -1,0 +1,124 @@
+"""Text files, line by line: UTF-8, gzip or not, and every mistake named by its line."""
+
+import gzip
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from crossrank.errors import InputError
+
+STDIN = Path("-")
+Lines = Iterator[tuple[int, str]]
+"""Numbers from 1, and lines with their line ends."""
+
+
+def stem_suffix(path: Path) -> str:
+    """Name the format of a file by its ending, whether it is compressed or not.
+
+    Example:
+        >>> stem_suffix(Path("pairs.JSONL.gz")), stem_suffix(Path("pairs.csv"))
+        ('.jsonl', '.csv')
+    """
+    return (Path(path.stem) if is_gzip(path) else path).suffix.lower()
+
+
+def is_gzip(path: Path) -> bool:
+    """Say whether a file is compressed, going by its name."""
+    return path.suffix.lower() == ".gz"
+
+
+def name_of(path: Path) -> str:
+    """Name a file in messages."""
+    return "stdin" if path == STDIN else str(path)
+
+
+def read_lines(path: Path) -> Lines:
+    """Read a text file or, for ``-``, stdin; a byte order mark is dropped.
+
+    Raises:
+        InputError: A line is not UTF-8, or the file is damaged; the message names file and line.
+    """
+    number = 0
+    with _open(path) as file:
+        try:
+            for number, line in enumerate(file, 1):  # also for the message below
+                if number == 1:
+                    line = line.removeprefix(b"\xef\xbb\xbf")
+                yield number, line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{name_of(path)}, line {number}: text in UTF-8 is required, received the byte "
+                f"0x{error.object[error.start]:02x} at position {error.start}. Convert the file, "
+                "e.g. with iconv."
+            ) from error
+        except (EOFError, gzip.BadGzipFile) as error:
+            raise InputError(f"{path}, after line {number}: damaged gzip file: {error}") from error
+
+
+def read_objects(path: Path, *, skip: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Read JSON objects one a line, with their line numbers; blank lines are left out.
+
+    Args:
+        path: The file, or ``-``.
+        skip: How many objects to pass over.
+
+    Raises:
+        InputError: A line is no JSON object; the message names file and line.
+    """
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        if skip:
+            skip -= 1
+            continue
+        yield number, _parse(path, number, line)
+
+
+def text_field(path: Path, place: str, row: dict[str, Any], field: str) -> str:
+    """Take a text from a row.
+
+    Raises:
+        InputError: The field is absent or no string; the message names file and place.
+    """
+    if field not in row:
+        known = ", ".join(map(repr, row)) or "none"
+        raise InputError(
+            f"{name_of(path)}, {place}: a field {field!r} is required; its fields are {known}."
+        )
+    value = row[field]
+    if not isinstance(value, str):
+        raise InputError(
+            f"{name_of(path)}, {place}: the field {field!r} must be a string, received "
+            f"{_shorten(json.dumps(value, default=repr))}."
+        )
+    return value
+
+
+def _open(path: Path) -> AbstractContextManager[Iterable[bytes]]:
+    if path == STDIN:
+        return nullcontext(sys.stdin.buffer)
+    return gzip.open(path) if is_gzip(path) else path.open("rb")
+
+
+def _parse(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        reason = getattr(error, "msg", "too deeply nested")
+        raise InputError(
+            f"{name_of(path)}, line {number}: one JSON object a line is required, received "
+            f"{_shorten(line.strip())} ({reason})."
+        ) from error
+    if not isinstance(value, dict):
+        raise InputError(
+            f"{name_of(path)}, line {number}: a JSON object is required, received "
+            f"{_shorten(line.strip())}."
+        )
+    return value
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."
