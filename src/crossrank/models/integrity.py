@@ -99,14 +99,15 @@ def digest(spec: ModelSpec, files: Iterable[Path] = ()) -> str:
     """Digest everything in a model's files that can change a score.
 
     Args:
-        spec: The model; its configuration and its tokenizer count.
+        spec: The model; its configurations and its tokenizer count.
         files: The weight files that are loaded. Files they need beside them count too.
 
     Returns:
         A SHA-256 as hexadecimal digits. Files that did not change are not read again.
     """
     total = hashlib.sha256(json.dumps(spec.config, sort_keys=True, default=str).encode())
-    for path in [*files, spec.tokenizer_file]:
+    heads = sorted(spec.folder.glob("[0-9]*_*/config.json"))
+    for path in [*files, spec.tokenizer_file, *heads]:
         names = list_names(path.parent)
         for part in (path, *(path.parent / name for name in companions(path.name, names))):
             state = part.stat()
