@@ -12,8 +12,8 @@ PAPERS = [
     },
     {
         "title": "Distilling Knowledge",
-        "abstract": "A small student network is trained to match the softened outputs of a large "
-        "teacher. The compressed model is nearly as accurate as the teacher.",
+        "abstract": "A large neural network is compressed: a small student network learns to match "
+        "the softened outputs of the teacher and stays nearly as accurate.",
     },
     {
         "title": "Attention for Translation",

@@ -271,7 +271,7 @@ def test_prompts_by_name(folder: Path) -> None:
     expected = other.predict(PAIRS, prompt_name="museum")
     np.testing.assert_allclose(named.predict(PAIRS, prompt_name="museum"), expected, atol=1e-4)
     np.testing.assert_allclose(default.predict(PAIRS), expected, atol=1e-4)
-    with pytest.raises(InputError, match="prompt_name must be one of 'museum'"):
+    with pytest.raises(InputError, match="one of this model's: 'museum'"):
         named.predict(PAIRS, prompt_name="absent")
 
 

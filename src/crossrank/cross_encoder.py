@@ -243,8 +243,11 @@ class CrossEncoder(LoadedModel):
 
 def _is_single(inputs: Any) -> bool:
     """Tell one pair from many, as sentence-transformers does."""
-    if isinstance(inputs, str | bytes) or inputs is None:
-        check_pair(inputs, 0)
+    if isinstance(inputs, str | bytes) or not isinstance(inputs, Iterable):
+        raise InputError(
+            "A pair (query, document) or an iterable of pairs is required, "
+            f"received {type(inputs).__name__}."
+        )
     if isinstance(inputs, np.ndarray):
         return inputs.ndim == 1 and inputs.size > 0
     return isinstance(inputs, list | tuple) and bool(inputs) and isinstance(inputs[0], str)
