@@ -114,11 +114,10 @@ class _Repository:
     def fetch(
         self, backend: str, device: str | None, precision: Precision | None, file_name: str | None
     ) -> Path:
-        if self.offline:
-            return self._download(None, offline=True)
-        names = self._list()
+        names = None if self.offline else self._list()
         if names is None:
-            return self._download(None, offline=True)
+            # A part of a repository is kept; to ask for all of it would find it incomplete.
+            return self._download(["config.json"], offline=True)
         folder = self._download([name for name in names if _SMALL.fullmatch(name)])
         weights = _wanted_weights(
             names, folder, self.repo_id, backend, device, precision, file_name
@@ -140,7 +139,7 @@ class _Repository:
         except _transport_errors():
             return None
 
-    def _download(self, names: list[str] | None, *, offline: bool = False) -> Path:
+    def _download(self, names: list[str], *, offline: bool = False) -> Path:
         from huggingface_hub import snapshot_download
 
         return Path(
@@ -150,7 +149,7 @@ class _Repository:
                 cache_dir=self.cache,
                 token=self.token,
                 local_files_only=offline,
-                allow_patterns=None if names is None else [_literal(name) for name in names],
+                allow_patterns=[_literal(name) for name in names],
             )
         )
 
