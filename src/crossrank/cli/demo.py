@@ -2,7 +2,7 @@
 
 
 def demo() -> None:
-    """Rerank real search results with the embedded model, and show what that gained.
+    """Show what reranking gains on real search results.
 
     \b
     Example:

@@ -34,7 +34,9 @@ CPU_FEATURES = {
 def info(
     model: Annotated[
         str | None,
-        typer.Argument(help="A folder or hub id.", show_default="the embedded model"),
+        typer.Argument(
+            metavar="[MODEL]", help="A folder or hub id.", show_default="the embedded model"
+        ),
     ] = None,
     *,
     format: Annotated[  # noqa: A002  # names the option

@@ -18,10 +18,11 @@ SHOWN_CHARACTERS = 240
 
 
 def rank(
-    query: Annotated[str, typer.Argument(help="The query.")],
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="The query.")],
     file: Annotated[
         Path,
         typer.Argument(
+            metavar="FILE",
             help="Documents, one a line; JSONL when the name ends in .jsonl; - for stdin.",
             exists=True,
             dir_okay=False,
@@ -64,13 +65,15 @@ def rank(
 ) -> None:
     """Rank the documents of a file by relevance to a query.
 
-    Output names each document by its line in FILE; JSON keeps the other fields of JSONL input and
-    adds line, rank and score. TSV is rank, score, line and text, without a header.
+    Documents are named by their line in FILE, blank lines left out.
+    JSON keeps the fields of JSONL input and adds line, rank and score.
+    TSV is rank, score, line and text, without a header.
 
     \b
     Examples:
       crossrank rank "how do magnets work" documents.txt --top-k 10
-      cat papers.jsonl | crossrank rank "sparse attention" - --field abstract -f jsonl | head
+      crossrank rank "sparse attention" papers.jsonl --field abstract | head
+      cat notes.txt | crossrank rank "what I promised" - --format json
     """
     lines, documents, rows = _read(file, field)
     if not documents:

@@ -22,6 +22,7 @@ def score(
     file: Annotated[
         Path,
         typer.Argument(
+            metavar="FILE",
             help="Pairs: .jsonl, .csv (either with .gz or without) or .parquet.",
             exists=True,
             dir_okay=False,
@@ -54,13 +55,14 @@ def score(
 ) -> None:
     """Score the pairs of a file; every other column is kept.
 
-    Memory does not grow with the file. After Ctrl-C or a crash the same command continues where
-    it stopped, and ends with the same bytes. An empty file gives an empty file.
+    Memory does not grow with the file. After Ctrl-C or a crash the same
+    command continues where it stopped, and ends with the same bytes.
+    An empty file gives an empty file.
 
     \b
     Examples:
       crossrank score pairs.jsonl -o scored.jsonl
-      crossrank score pairs.csv.gz -o scored.csv.gz --query-field question --document-field answer
+      crossrank score faq.csv.gz -o scored.csv.gz --query-field question
     """
     _check_out(file, out, overwrite)
     encoder = options.load_model(
