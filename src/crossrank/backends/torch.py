@@ -87,7 +87,7 @@ class TorchBackend(Backend):
             raise BackendError("This model was closed: load it again to score with it.")
         try:
             return self._compute(module, batch)
-        except RuntimeError as error:
+        except (RuntimeError, IndexError) as error:
             shape = "a batch of {} pairs, {} tokens each".format(*batch.input_ids.shape)
             failure = _translated(error, shape)
         # Raised outside of the handler: the traceback of torch's error would keep the memory of
@@ -159,7 +159,7 @@ def _token_budget(module: torch.nn.Module, device: torch.device, precision: Prec
     return max(1, min(GPU_BUDGET, free // 2 // (12 * widest * DTYPES[precision].itemsize)))
 
 
-def _translated(error: RuntimeError, what: str) -> BackendError:
+def _translated(error: Exception, what: str) -> BackendError:
     """Turn torch's error into ours; on CPU only the message tells that memory ran out."""
     exhausted = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
     if exhausted:

@@ -58,8 +58,18 @@ def load_pretrained(
             dtype=dtype,
             use_safetensors=True,
             local_files_only=True,
+            ignore_mismatched_sizes=True,  # told below, by name
             output_loading_info=True,
             **options,
+        )
+    if info["mismatched_keys"]:
+        shapes = ", ".join(
+            f"{name} is {list(found)} and should be {list(wanted)}"
+            for name, found, wanted in sorted(info["mismatched_keys"])
+        )
+        raise ModelFileError(
+            f"The weights in {folder} do not fit the model: {shapes}. Leave num_labels and "
+            "config_kwargs as the model has them."
         )
     if info["missing_keys"]:
         names = ", ".join(sorted(info["missing_keys"]))
