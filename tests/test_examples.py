@@ -4,7 +4,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
@@ -46,5 +45,3 @@ def test_every_example_is_tested_and_short() -> None:
     for file in EXAMPLES.glob("*.py"):
         assert f'run("{file.name}")' in source
         assert len(file.read_text(encoding="utf-8").splitlines()) < 40
-
-

@@ -1,7 +1,7 @@
 """CrossEncoder: predict, rank, stream."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -80,13 +80,13 @@ class CrossEncoder(LoadedModel):
         pairs: Iterable[Any] = [inputs] if single else inputs
         options = Options(self._prompt(prompt_name, prompt), _checked_batch_size(batch_size))
         finish = self._finisher(activation_fn, apply_softmax)
-        total = len(pairs) if hasattr(pairs, "__len__") else None
+        total = len(pairs) if isinstance(pairs, Sized) else None
         with progress_bar(total, show=show_progress_bar) as progress:
             parts = [
                 finish(scored.logits)
                 for scored in self._scorer(device).run(pairs, options, progress)
             ]
-        scores = np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
+        scores: Any = np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
         if convert_to_tensor or not convert_to_numpy:
             tensor = require("torch", extra="torch").from_numpy(scores)
             scores = tensor if convert_to_tensor else list(tensor)

@@ -45,7 +45,8 @@ class ConstantBackend(Backend):
                 batch.input_ids, batch.attention_mask, batch.token_type_ids, strict=True
             )
         ]
-        return np.float32(shares)[:, None] + np.arange(self.num_labels, dtype=np.float32)
+        column = np.array(shares, dtype=np.float32)[:, None]
+        return column + np.arange(self.num_labels, dtype=np.float32)
 
 
 def _share(query: Any, document: Any) -> float:
