@@ -1,0 +1,1 @@
+"""Measuring rankings: judgement files, runs and measures."""
