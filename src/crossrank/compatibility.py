@@ -19,7 +19,8 @@ def renamed(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         >>> @renamed(colour="color")
         ... def paint(color):
         ...     return color
-        >>> paint(colour="red")
+        >>> with warnings.catch_warnings(record=True):
+        ...     paint(colour="red")
         'red'
     """
 

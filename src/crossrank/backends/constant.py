@@ -45,8 +45,8 @@ class ConstantBackend(Backend):
                 batch.input_ids, batch.attention_mask, batch.token_type_ids, strict=True
             )
         ]
-        column = np.array(shares, dtype=np.float32)[:, None]
-        return column + np.arange(self.num_labels, dtype=np.float32)
+        labels = np.arange(self.num_labels, dtype=np.float32)
+        return np.add.outer(shares, labels).astype(np.float32)
 
 
 def _share(query: Any, document: Any) -> float:
