@@ -1,19 +1,10 @@
 """A tiny model folder without any weights library."""
 
-import json
 from pathlib import Path
 
 import pytest
+from model_folders import CONFIG, write_json
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-
-CONFIG = {
-    "architectures": ["BertForSequenceClassification"],
-    "model_type": "bert",
-    "id2label": {"0": "LABEL_0"},
-    "max_position_embeddings": 512,
-    "pad_token_id": 0,
-    "type_vocab_size": 2,
-}
 
 
 @pytest.fixture
@@ -34,9 +25,3 @@ def model_folder(tmp_path: Path) -> Path:
     )
     tokenizer.save(str(folder / "tokenizer.json"))
     return folder
-
-
-def write_json(file: Path, value: object) -> None:
-    """Write a file of a model's folder."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(value), encoding="utf-8")
