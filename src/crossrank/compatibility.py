@@ -19,7 +19,7 @@ def renamed(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         >>> @renamed(colour="color")
         ... def paint(color):
         ...     return color
-        >>> with warnings.catch_warnings(record=True):
+        >>> with warnings.catch_warnings(action="ignore"):
         ...     paint(colour="red")
         'red'
     """
