@@ -1,6 +1,5 @@
 """``crossrank info``: what was chosen for a model, and why."""
 
-import importlib.metadata
 import json
 import os
 import platform
@@ -133,6 +132,8 @@ def _cpu() -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str | None]:
+    import importlib.metadata
+
     found: dict[str, str | None] = {}
     for name in LIBRARIES:
         try:

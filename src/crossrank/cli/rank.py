@@ -10,11 +10,25 @@ import typer
 
 from crossrank.cli import options
 from crossrank.cli.reporting import bad_usage, say
-from crossrank.cli.text_files import name_of, read_lines, read_objects, stem_suffix, text_field
+from crossrank.cli.text_files import (
+    STDIN,
+    name_of,
+    read_lines,
+    read_objects,
+    stem_suffix,
+    text_field,
+)
 
 Format = Literal["table", "json", "jsonl", "tsv"]
 SHOWN_CHARACTERS = 240
 """How much of a document the table shows."""
+
+
+def _existing(file: Path) -> Path:
+    """Refuse a missing file; typer's own check does not know ``-`` as a ``Path``."""
+    if file != STDIN and not file.exists():
+        raise typer.BadParameter(f"file {str(file)!r} does not exist.")
+    return file
 
 
 def rank(
@@ -24,9 +38,8 @@ def rank(
         typer.Argument(
             metavar="FILE",
             help="Documents, one a line; JSONL when the name ends in .jsonl; - for stdin.",
-            exists=True,
             dir_okay=False,
-            allow_dash=True,
+            callback=_existing,
         ),
     ],
     *,
