@@ -45,7 +45,9 @@ class Journal:
         self.partial = out.with_name(f"{out.name}.partial")
         self._progress = out.with_name(f"{out.name}.progress")
         self._job = job
-        self.rows, size = (0, 0) if restart else self._recall()
+        if restart:
+            self._progress.unlink(missing_ok=True)
+        self.rows, size = self._recall()
         self._file = self.partial.open("r+b" if self.rows else "wb")
         self._file.truncate(size)
         self._file.seek(size)
