@@ -1,0 +1,1 @@
+"""First-stage retrieval: finding the documents that are worth reranking."""
