@@ -58,7 +58,9 @@ def crossrank(
     """
 
 
-for command in (demo, rank, score, info, export):
+COMMANDS = (demo, rank, score, info, export)
+
+for command in COMMANDS:
     app.command()(command)
 
 

@@ -166,4 +166,4 @@ def _show(name: str, value: Any) -> str:
         return "\n".join(f"{key}: {_show(key, part)}" for key, part in value.items()) or "none"
     if isinstance(value, list):
         return "\n".join(value) or "none"
-    return "not installed or not told" if value is None else str(value)
+    return "none" if value is None else str(value)

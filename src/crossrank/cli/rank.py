@@ -20,6 +20,7 @@ from crossrank.cli.text_files import (
 )
 
 Format = Literal["table", "json", "jsonl", "tsv"]
+LongDocumentsChoice = Literal["truncate", "max", "first", "mean_top3"]
 SHOWN_CHARACTERS = 240
 """How much of a document the table shows."""
 
@@ -61,7 +62,7 @@ def rank(
     max_length: options.MaxLength = None,
     truncation: options.Truncation = "longest_first",
     long_documents: Annotated[
-        Literal["truncate", "max", "first", "mean_top3"],
+        LongDocumentsChoice,
         typer.Option(help="Cut long documents, or score windows of them and combine these."),
     ] = "truncate",
     window: Annotated[
