@@ -17,6 +17,7 @@ for _module in ("torch", "transformers"):
 
 import torch  # noqa: E402
 
+from crossrank.backends.packed import PackedClassifier, can_pack  # noqa: E402
 from crossrank.models.torch_modules import load_module  # noqa: E402
 
 DTYPES: dict[Precision, torch.dtype] = {
@@ -39,6 +40,9 @@ class TorchBackend(Backend):
     Options: ``torch_dtype`` or ``dtype`` (another way to say ``precision``), ``compile``
     (``torch.compile``; the first batches are slow), and what ``from_pretrained`` of transformers
     takes, e.g. ``attn_implementation``.
+
+    On CUDA, classifiers in fp16 or bf16 run without padding, unless they are compiled or an
+    ``attn_implementation`` is named.
     """
 
     name: ClassVar[str] = "torch"
@@ -69,14 +73,19 @@ class TorchBackend(Backend):
         precision = _precision(spec, precision, options)
         place = _device(device)
         choice = choose(list_names(spec.folder), cls.name, precision, where=spec.name)
-        module = load_module(spec, dtype=DTYPES[choice.precision], options=options)
+        dtype = DTYPES[choice.precision]
+        module = load_module(spec, dtype=dtype, options=options)
         try:
             module = module.to(place)
         except RuntimeError as error:
             raise _translated(error, f"loading {spec.name} on {place}") from error
+        reason = choice.reason
+        if not compiled and "attn_implementation" not in options and can_pack(module, place, dtype):
+            module = PackedClassifier(module)
+            reason += "; without padding"
         if compiled:
             module.compile(dynamic=True)
-        loaded = cls(module, device=place, precision=choice.precision, reason=choice.reason)
+        loaded = cls(module, device=place, precision=choice.precision, reason=reason)
         loaded.files = tuple(sorted(spec.folder.rglob("*.safetensors")))
         return loaded
 
