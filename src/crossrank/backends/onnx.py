@@ -1,0 +1,133 @@
+"""ONNX Runtime: CPU, CUDA and TensorRT."""
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from crossrank.backends.base import Backend
+from crossrank.batching import Batch
+from crossrank.errors import BackendError, InputError, ModelFileError, OutOfMemoryError
+from crossrank.models.graphs import find_graph
+from crossrank.models.spec import ModelSpec
+from crossrank.optional import require
+from crossrank.types import Floats, Precision
+
+OPTIONS = ("file_name", "provider", "provider_options", "session_options")
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+
+CPU_BUDGET = 2048
+"""Tokens a batch on CPU: few enough to stay in its caches."""
+
+GPU_BUDGET = 65_536
+
+
+class ONNXBackend(Backend):
+    """A model run by ONNX Runtime.
+
+    Options: ``file_name`` (below the model's folder), ``provider`` (e.g.
+    ``"CUDAExecutionProvider"``; follows from the device when absent), ``provider_options`` (a
+    dictionary for it) and ``session_options`` (an ``onnxruntime.SessionOptions``).
+    """
+
+    name: ClassVar[str] = "onnx"
+    precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "fp16", "bf16", "int8", "int4")
+
+    def __init__(self, session: Any, *, device: str, precision: Precision, reason: str) -> None:
+        self.device = device
+        self.precision = precision
+        self.reason = reason
+        self.token_budget = CPU_BUDGET if device == "cpu" else GPU_BUDGET
+        self._session = session
+        self._inputs = {port.name: _DTYPES[port.type] for port in session.get_inputs()}
+
+    @classmethod
+    def load(
+        cls,
+        spec: ModelSpec,
+        *,
+        device: str | None = None,
+        precision: Precision | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> Self:
+        """Open a session on the model's graph."""
+        options = dict(options or {})
+        if unknown := options.keys() - set(OPTIONS):
+            raise InputError(
+                f"model_kwargs of the onnx backend are {', '.join(OPTIONS)}; "
+                f"received {', '.join(sorted(unknown))}."
+            )
+        onnxruntime = require("onnxruntime", extra="onnx")
+        provider = options.get("provider") or _provider(onnxruntime, device)
+        if provider not in onnxruntime.get_available_providers():
+            there = ", ".join(onnxruntime.get_available_providers())
+            raise InputError(f"provider={provider!r} is not in this onnxruntime, which has {there}.")
+        graph = find_graph(spec, cls.name, precision, options.get("file_name"))
+        try:
+            session = onnxruntime.InferenceSession(
+                str(graph.path),
+                options.get("session_options") or _session_options(onnxruntime),
+                providers=[provider],
+                provider_options=[options.get("provider_options") or _place(provider, device)],
+            )
+        except Exception as error:
+            raise ModelFileError(
+                f"A model that ONNX Runtime can read is required, and {graph.path} is damaged or "
+                f"of another kind: {error}"
+            ) from error
+        where = "cpu" if provider == PROVIDERS["cpu"] else (device or "cuda")
+        loaded = cls(session, device=where, precision=graph.precision, reason=graph.reason)
+        loaded.files = graph.files
+        return loaded
+
+    def forward(self, batch: Batch) -> Floats:
+        """Compute the logits of a batch."""
+        if self._session is None:
+            raise BackendError("This model was closed: load it again to score with it.")
+        feed = {
+            name: np.ascontiguousarray(getattr(batch, name), dtype=dtype)
+            for name, dtype in self._inputs.items()
+        }
+        try:
+            logits = self._session.run(None, feed)[0]
+        except Exception as error:
+            shape = "a batch of {} pairs, {} tokens each".format(*batch.input_ids.shape)
+            text = str(error).lower()
+            if "alloc" in text or "out of memory" in text:
+                raise OutOfMemoryError(f"There is no memory for {shape}.") from error
+            raise BackendError(f"ONNX Runtime failed on {shape}: {error}") from error
+        return np.asarray(logits, dtype=np.float32)
+
+    def close(self) -> None:
+        """Free the model."""
+        self._session = None
+
+
+_DTYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
+
+
+def _provider(onnxruntime: Any, device: str | None) -> str:
+    """The execution provider for a device; by default CUDA where it works, else the CPU."""
+    if device is None:
+        there = onnxruntime.get_available_providers()
+        return PROVIDERS["cuda"] if PROVIDERS["cuda"] in there else PROVIDERS["cpu"]
+    kind = device.partition(":")[0]
+    if kind not in PROVIDERS:
+        known = ", ".join(map(repr, PROVIDERS))
+        raise InputError(f"The onnx backend runs on {known}, received device={device!r}.")
+    return PROVIDERS[kind]
+
+
+def _place(provider: str, device: str | None) -> dict[str, Any]:
+    number = (device or "").partition(":")[2]
+    return {"device_id": number} if number and provider != PROVIDERS["cpu"] else {}
+
+
+def _session_options(onnxruntime: Any) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors alone; what matters is raised
+    return options
