@@ -65,7 +65,7 @@ class ONNXBackend(Backend):
         provider = options.get("provider") or _provider(onnxruntime, device)
         if provider not in onnxruntime.get_available_providers():
             there = ", ".join(onnxruntime.get_available_providers())
-            raise InputError(f"provider={provider!r} is not in this onnxruntime, which has {there}.")
+            raise InputError(f"This onnxruntime has {there}, received provider={provider!r}.")
         graph = find_graph(spec, cls.name, precision, options.get("file_name"))
         try:
             session = onnxruntime.InferenceSession(
