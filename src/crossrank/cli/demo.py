@@ -1,13 +1,24 @@
 """``crossrank demo``: what reranking gains, on a collection that comes with the package."""
 
+from typing import Annotated
 
-def demo() -> None:
+import typer
+
+
+def demo(
+    *,
+    queries: Annotated[
+        int | None,
+        typer.Option(min=1, help="Use only the first so many questions.", show_default="all"),
+    ] = None,
+) -> None:
     """Show what reranking gains on real search results.
 
     \b
-    Example:
+    Examples:
       crossrank demo
+      crossrank demo --queries 100
     """
     from crossrank.demo import run_demo
 
-    run_demo()
+    run_demo(queries=queries)
