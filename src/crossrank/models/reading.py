@@ -92,6 +92,7 @@ def read_spec(
         languages=read_languages(folder / "README.md"),
         true_token=true_token,
         false_token=false_token,
+        trust_remote_code=trust_remote_code,
     )
 
 

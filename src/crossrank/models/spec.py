@@ -36,6 +36,7 @@ class ModelSpec:
         true_token: Id of the answer that means "relevant", for language models.
         false_token: Id of the answer that means "not relevant"; ``None`` where the logit of
             ``true_token`` alone is the score.
+        trust_remote_code: The caller allows model code that comes with the model to run.
     """
 
     name: str
@@ -54,3 +55,4 @@ class ModelSpec:
     languages: tuple[str, ...] = ()
     true_token: int | None = None
     false_token: int | None = None
+    trust_remote_code: bool = False

@@ -41,8 +41,7 @@ def load_module(
         spec: What the model's folder says about itself.
         dtype: What the weights are computed in. The last linear layer of a classifier stays in
             fp32: rounded logits would tie.
-        options: Passed to ``from_pretrained`` of transformers, e.g. ``attn_implementation`` or
-            ``trust_remote_code`` (off by default).
+        options: Passed to ``from_pretrained`` of transformers, e.g. ``attn_implementation``.
 
     Returns:
         A module in evaluation mode on the CPU, see this package's docstring for ``forward``.
@@ -51,7 +50,10 @@ def load_module(
         ModelFileError: A file is missing, damaged or refused.
         UnsupportedModelError: The architecture or layout is unknown.
     """
-    module = _FAMILIES[spec.kind](spec, dtype, dict(options or {}))
+    settings = dict(options or {})
+    if spec.trust_remote_code:
+        settings["trust_remote_code"] = True
+    module = _FAMILIES[spec.kind](spec, dtype, settings)
     if dtype != torch.float32:
         keep_last_linear_in_fp32(module, spec.num_labels)
     return module.eval()
