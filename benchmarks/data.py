@@ -1,0 +1,45 @@
+"""The pairs that are scored, from the labelled data in ``CROSSRANK_DATA``."""
+
+import json
+import os
+import sys
+from itertools import islice
+from pathlib import Path
+
+Pair = tuple[str, str]
+
+
+def first_stage_pairs(collection: str, count: int, depth: int = 100) -> list[Pair]:
+    """Pair each query with its top documents in the BM25 run.
+
+    Args:
+        collection: ``"dl19"`` to measure; ``"dl21"`` to calibrate and scale.
+        count: How many pairs.
+        depth: Documents a query.
+    """
+    folder = _data() / "trec-dl" / collection
+    queries, documents = _texts(folder / "queries.jsonl"), _texts(folder / "corpus.jsonl")
+    pairs = []
+    for line in (folder / "runs" / "bm25.txt").read_text(encoding="utf-8").splitlines():
+        query, _, document, rank, *_ = line.split()
+        if int(rank) <= depth:
+            pairs.append((queries[query], documents[document]))
+    return list(islice(pairs, count))
+
+
+def documents_of(collection: str) -> list[str]:
+    """All documents of a collection."""
+    return list(_texts(_data() / "trec-dl" / collection / "corpus.jsonl").values())
+
+
+def _texts(path: Path) -> dict[str, str]:
+    with path.open(encoding="utf-8") as lines:
+        rows = map(json.loads, lines)
+        return {row["_id"]: row["text"] for row in rows}
+
+
+def _data() -> Path:
+    value = os.environ.get("CROSSRANK_DATA")
+    if not value:
+        sys.exit("CROSSRANK_DATA must name the folder of labelled data (it holds trec-dl/).")
+    return Path(value)
