@@ -11,7 +11,7 @@ from crossrank import CrossEncoder, UnsupportedModelError
 
 pytest.importorskip("torch", reason="model code is torch code")
 pytest.importorskip("transformers", reason="it runs the model's code")
-from tests.parity.tiny_models import PAIRS, make_classifier  # noqa: E402
+from tests.parity.tiny_models import PAIRS, make_classifier
 
 CODE = """
 from transformers import BertConfig, BertForSequenceClassification
@@ -23,8 +23,8 @@ class OwnConfig(BertConfig):
 class OwnModel(BertForSequenceClassification):
     config_class = OwnConfig
 
-    def forward(self, *args, **kwargs):
-        output = super().forward(*args, **kwargs)
+    def forward(self, input_ids, attention_mask=None, token_type_ids=None, **kwargs):
+        output = super().forward(input_ids, attention_mask, token_type_ids, **kwargs)
         output.logits = output.logits + 5
         return output
 """
