@@ -11,7 +11,6 @@ from typer.core import TyperGroup
 
 from crossrank import __version__
 from crossrank.cli.demo import demo
-from crossrank.cli.export import export
 from crossrank.cli.info import info
 from crossrank.cli.rank import rank
 from crossrank.cli.reporting import reporting
@@ -58,7 +57,7 @@ def crossrank(
     """
 
 
-COMMANDS = (demo, rank, score, info, export)
+COMMANDS = (demo, rank, score, info)
 
 for command in COMMANDS:
     app.command()(command)
