@@ -1,0 +1,53 @@
+"""The demo prints what it measured."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from crossrank import CrossEncoder
+from crossrank.demo import DemoResult, run_demo
+
+pytest.importorskip("ir_measures", reason="needs the extra demo")
+pytest.importorskip("bm25s", reason="needs the extra demo")
+
+
+@pytest.fixture(scope="module")
+def demo() -> tuple[DemoResult, str]:
+    console = Console(file=io.StringIO(), width=100)
+    result = run_demo(queries=150, console=console)
+    assert isinstance(console.file, io.StringIO)
+    return result, console.file.getvalue()
+
+
+def test_reranking_gains(demo: tuple[DemoResult, str]) -> None:
+    result, _ = demo
+    # BM25's value is fixed by the collection.
+    assert result.before == pytest.approx({"RR@10": 0.7433, "nDCG@10": 0.7779}, abs=5e-5)
+    assert result.after["RR@10"] > result.before["RR@10"]
+    assert result.after["nDCG@10"] > result.before["nDCG@10"]
+    assert result.pairs == 1500
+
+
+def test_the_output_holds_the_numbers(demo: tuple[DemoResult, str]) -> None:
+    result, output = demo
+    for values in (result.before, result.after):
+        for value in values.values():
+            assert f"{value:.3f}" in output
+    assert f"Scored {result.pairs:,} pairs" in output
+    assert f"{result.pairs / result.seconds:,.0f} pairs per second" in output
+    assert "A question that gained: " in output
+
+
+def test_reranking_by_a_constant_changes_nothing() -> None:
+    """Equal scores keep BM25's order, whatever the ids of the documents."""
+
+    class Constant(CrossEncoder):
+        def predict(self, inputs: list, **_: object) -> list[float]:  # type: ignore[override]
+            return [0.5] * len(inputs)
+
+    console = Console(file=io.StringIO())
+    result = run_demo(model=Constant(), queries=30, depth=5, console=console)
+    assert result.after == result.before
+    assert isinstance(console.file, io.StringIO)
+    assert "up for 0 questions, down for 0, and stayed for 30" in console.file.getvalue()
