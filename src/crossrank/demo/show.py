@@ -13,7 +13,7 @@ from crossrank.cross_encoder import CrossEncoder
 from crossrank.demo.collection import load
 from crossrank.evaluation.measures import measure
 from crossrank.retrieval.bm25 import BM25
-from crossrank.types import Run
+from crossrank.types import Qrels, Run
 
 MEASURES = ["RR@10", "nDCG@10"]
 TITLES = {"RR@10": "MRR@10", "nDCG@10": "nDCG@10"}
@@ -79,24 +79,8 @@ def run_demo(
         pairs=sum(map(len, before.values())),
         seconds=seconds,
     )
-    ranks = {
-        query: (_first_relevant(before[query], grades), _first_relevant(after[query], grades))
-        for query, grades in qrels.items()
-    }
-    example = next((q for q, (old, new) in ranks.items() if 4 <= old <= depth and new == 1), None)
-    if example is not None:
-        _print_example(
-            console, texts[example], documents, before[example], after[example], qrels[example]
-        )
+    _print_changes(console, documents, texts, before, after, qrels)
     _print_measures(console, result)
-    better = sum(new < old for old, new in ranks.values())
-    worse = sum(new > old for old, new in ranks.values())
-    console.print(
-        f"The answer moved up for {better:,} questions, down for {worse:,}, and stayed for "
-        f"{len(ranks) - better - worse:,}.\n"
-        f"Scored {result.pairs:,} pairs in {result.seconds:.1f} s: "
-        f"[bold]{result.pairs / result.seconds:,.0f} pairs per second[/bold]."
-    )
     return result
 
 
@@ -141,23 +125,40 @@ def _first_relevant(ranking: list[str], grades: dict[str, int]) -> int:
     return next(ranks, len(ranking) + 1)
 
 
-def _print_example(
+def _print_changes(
     console: Console,
-    query: str,
     documents: dict[str, str],
-    before: list[str],
-    after: list[str],
-    grades: dict[str, int],
+    queries: dict[str, str],
+    before: Rankings,
+    after: Rankings,
+    qrels: Qrels,
 ) -> None:
-    console.print(Text.assemble("\nA question that gained: ", (query, "bold")))
+    """How many answers moved, and one that came from below the third rank to the first."""
+    ranks = {
+        query: (_first_relevant(before[query], grades), _first_relevant(after[query], grades))
+        for query, grades in qrels.items()
+    }
+    for query, (old, new) in ranks.items():
+        if 3 < old <= len(before[query]) and new == 1:
+            console.print(Text.assemble("\nA question that gained: ", (queries[query], "bold")))
+            console.print(_example(documents, before[query], after[query], qrels[query]))
+            break
+    better = sum(new < old for old, new in ranks.values())
+    worse = sum(new > old for old, new in ranks.values())
+    console.print(
+        f"The answer moved up for {better:,} questions, down for {worse:,}, and stayed for "
+        f"{len(ranks) - better - worse:,}."
+    )
+
+
+def _example(
+    documents: dict[str, str], before: list[str], after: list[str], grades: dict[str, int]
+) -> Table:
     table = Table("", "BM25", "reranked", caption="green: holds the answer", show_lines=True)
     for rank, row in enumerate(zip(before[:5], after[:5], strict=True), start=1):
-        cells = [
-            Text(documents[document], style="green" if document in grades else "", overflow="fold")
-            for document in row
-        ]
+        cells = [Text(documents[entry], style="green" if entry in grades else "") for entry in row]
         table.add_row(str(rank), *cells)
-    console.print(table)
+    return table
 
 
 def _print_measures(console: Console, result: DemoResult) -> None:
@@ -166,3 +167,7 @@ def _print_measures(console: Console, result: DemoResult) -> None:
         old, new = result.before[name], result.after[name]
         table.add_row(TITLES[name], f"{old:.3f}", f"{new:.3f}", f"{new - old:+.3f}")
     console.print(table)
+    console.print(
+        f"Scored {result.pairs:,} pairs in {result.seconds:.1f} s: "
+        f"[bold]{result.pairs / result.seconds:,.0f} pairs per second[/bold]."
+    )
