@@ -8,18 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from crossrank.errors import InputError
+from crossrank.models.files import companions, list_names, weight_files
 from crossrank.models.spec import ModelSpec
 
 _REFUSED = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack"}
 
 
-def save_model(spec: ModelSpec, path: str | Path, *, activation: str | None) -> None:
+def save_model(
+    spec: ModelSpec, path: str | Path, *, activation: str | None, weights: bool = True
+) -> None:
     """Copy a model's files to a folder, with the activation and length now in use.
 
     Args:
         spec: The model.
         path: The folder to write; made when it does not exist.
         activation: Dotted path of the activation's torch class, or ``None`` to leave it.
+        weights: ``False`` leaves the weights out, for those who write others.
 
     Raises:
         InputError: The folder is the one the model was loaded from.
@@ -27,18 +31,24 @@ def save_model(spec: ModelSpec, path: str | Path, *, activation: str | None) -> 
     target = Path(path)
     if target.exists() and target.resolve() == spec.folder.resolve():
         raise InputError(f"The model was loaded from {target}: save it to another folder.")
-    for source in spec.folder.rglob("*"):
-        relative = source.relative_to(spec.folder)
-        # OpenVINO keeps its weights in a .bin beside the .xml; any other .bin is a pickle.
-        pickled = source.suffix in _REFUSED and not source.with_suffix(".xml").exists()
-        if source.is_file() and not pickled and not relative.parts[0].startswith("."):
-            (target / relative).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target / relative)
+    for name in _names(spec.folder, weights):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(spec.folder / name, target / name)
     if activation is not None:
         _set_activation(target, spec.config, activation)
     _change_json(target / "tokenizer_config.json", model_max_length=spec.max_length)
     if not (target / "tokenizer.json").exists():
         shutil.copyfile(spec.tokenizer_file, target / "tokenizer.json")
+
+
+def _names(folder: Path, weights: bool) -> list[str]:
+    """The files to copy: all but hidden ones and pickles, and but the weights if so wanted."""
+    names = [name for name in list_names(folder) if not name.startswith(".")]
+    known = [file.name for file in weight_files(names)]
+    belongs = {part for file in known for part in (file, *companions(file, names))}
+    heads = {name for name in names if name.endswith(".safetensors")}
+    rest = {name for name in names if Path(name).suffix not in _REFUSED} - belongs - heads
+    return sorted(rest | belongs | heads if weights else rest)
 
 
 def push_model(

@@ -1,0 +1,55 @@
+"""Inputs for the quantiser, made of real pairs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossrank.batching import collate
+from crossrank.errors import InputError
+from crossrank.models.spec import ModelSpec
+from crossrank.optional import require
+from crossrank.tokenization import PairTokenizer
+from crossrank.types import Pair
+
+Feed = dict[str, NDArray[np.int64]]
+"""The inputs of a graph by name, each ``[pairs, length]``."""
+
+CALIBRATION_PAIRS = 128
+"""More change the scales no further; the measurement is in ``benchmarks/RESULTS.md``."""
+
+
+def calibration_feeds(
+    spec: ModelSpec, graph: Path, pairs: Sequence[Pair], *, size: int = CALIBRATION_PAIRS
+) -> list[Feed]:
+    """Make the quantiser's inputs: pairs of every length the sample has, one at a time.
+
+    One at a time, because padding has no business in the statistics of activations.
+
+    Args:
+        spec: The model.
+        graph: Its ONNX file.
+        pairs: Real pairs, relevant and irrelevant, like those the model will score.
+        size: How many to use, spread evenly over their lengths.
+
+    Raises:
+        InputError: There are no pairs.
+    """
+    if not pairs:
+        raise InputError("int8 needs pairs to calibrate on; received none.")
+    tokenizer = PairTokenizer(spec.tokenizer_file, spec.template, max_length=spec.max_length)
+    encoded = sorted(tokenizer.encode(pairs), key=lambda pair: len(pair.ids))
+    chosen = np.linspace(0, len(encoded) - 1, min(size, len(encoded))).round().astype(int)
+    names = _input_names(graph)
+    feeds = []
+    for index in chosen.tolist():
+        batch = collate([encoded[index]], pad_token_id=spec.pad_token_id, side=spec.padding_side)
+        feeds.append({name: getattr(batch, name) for name in names})
+    return feeds
+
+
+def _input_names(graph: Path) -> list[str]:
+    onnx = require("onnx", extra="export")
+    model = onnx.load(graph, load_external_data=False)
+    return [value.name for value in model.graph.input]

@@ -1,0 +1,161 @@
+"""Exporting a model in another precision, judged before it is written."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from crossrank.errors import ExportError, InputError, QualityLimitError
+from crossrank.models import ModelSpec, locate, read_spec
+from crossrank.models.graphs import Graph, find_graph
+from crossrank.models.saving import save_model
+from crossrank.quantization.calibrate import calibration_feeds
+from crossrank.quantization.evaluation_set import EvaluationSet
+from crossrank.quantization.measure import measure
+from crossrank.quantization.report import ExportReport, make_report
+from crossrank.quantization.weights import reduce
+from crossrank.types import Pair, Precision
+
+REPORT = "export-report.json"
+FILES: dict[Precision, str] = {
+    "fp32": "onnx/model.onnx",
+    "fp16": "onnx/model_fp16.onnx",
+    "bf16": "onnx/model_bf16.onnx",
+    "int8": "onnx/model_int8.onnx",
+    "int4": "onnx/model_int4.onnx",
+}
+
+
+def export(
+    model: str | Path,
+    output: str | Path,
+    precision: Precision = "int8",
+    *,
+    pairs: Sequence[Pair],
+    evaluation: EvaluationSet | None = None,
+    max_ndcg_loss: float | None = None,
+    overwrite: bool = False,
+    rounds: int = 3,
+    progress: Callable[[str], object] = lambda _: None,
+) -> ExportReport:
+    """Write a model as an ONNX file of the given precision, in a folder that any tool can load.
+
+    Both models are run on the same pairs, in turn, each in a process of its own.
+
+    Args:
+        model: A folder or hub id with safetensors or an fp32 graph.
+        output: The folder to write.
+        precision: ``"fp32"``, ``"fp16"``, ``"bf16"``, ``"int8"`` or ``"int4"``.
+        pairs: Real pairs: int8 is calibrated on them, and where there is no evaluation set the
+            report is made with them.
+        evaluation: A reranking task to judge the export on.
+        max_ndcg_loss: The largest share of fp32's nDCG@10 that may be lost, e.g. ``0.005``.
+        overwrite: Replace the folder when it exists.
+        rounds: How often speed is measured.
+        progress: Called with a line about each step.
+
+    Returns:
+        The report, which is also written to the folder.
+
+    Raises:
+        QualityLimitError: More was lost than allowed; nothing was written.
+        ExportError: The model cannot be written so; nothing was written.
+        InputError: An argument cannot be used.
+        MissingDependencyError: The extra ``export`` is not installed.
+    """
+    target = Path(output)
+    _check(target, precision, pairs, evaluation, max_ndcg_loss, overwrite)
+    source = _read(model)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the target, so that putting it into place is one rename.
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".crossrank-export-") as scratch:
+        whole, reduced = Path(scratch) / "fp32", Path(scratch) / precision
+        progress("writing fp32")
+        graph = find_graph(source, "onnx", "fp32")
+        _lay_out(source, whole, "fp32")
+        _copy(graph, whole)
+        progress(f"writing {precision}")
+        _lay_out(source, reduced, precision)
+        calibrating = precision == "int8"
+        feeds = calibration_feeds(source, graph.path, pairs) if calibrating else []
+        reduce(graph.path, reduced / FILES[precision], precision, feeds)
+        report = _judge(whole, reduced, precision, pairs, evaluation, rounds, progress)
+        _enforce(report, max_ndcg_loss)
+        report.write(reduced / REPORT)
+        if target.exists():
+            shutil.rmtree(target)
+        reduced.rename(target)
+    return report
+
+
+def _check(
+    target: Path,
+    precision: str,
+    pairs: Sequence[Pair],
+    evaluation: EvaluationSet | None,
+    max_ndcg_loss: float | None,
+    overwrite: bool,
+) -> None:
+    if precision not in FILES:
+        known = ", ".join(map(repr, FILES))
+        raise InputError(f"precision must be one of {known}, received {precision!r}.")
+    if not pairs:
+        raise InputError("export needs pairs to measure with; received none.")
+    if max_ndcg_loss is not None and evaluation is None:
+        raise InputError("max_ndcg_loss needs an evaluation set to judge the export on.")
+    if target.exists() and not overwrite and (target.is_file() or any(target.iterdir())):
+        raise InputError(f"{target} exists: name another folder, or say overwrite.")
+
+
+def _read(model: str | Path) -> ModelSpec:
+    spec = read_spec(locate(model, backend="openvino", precision="fp32"), str(model))
+    if spec.kind in ("causal-lm", "seq2seq"):
+        raise ExportError(
+            f"{spec.name} is a language model ({spec.kind}), which crossrank runs on torch only; "
+            "classifiers can be exported."
+        )
+    return spec
+
+
+def _lay_out(spec: ModelSpec, folder: Path, precision: Precision) -> None:
+    save_model(spec, folder, activation=None, weights=False)
+    (folder / FILES[precision]).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _copy(graph: Graph, folder: Path) -> None:
+    shutil.copyfile(graph.path, folder / FILES["fp32"])
+    for beside in graph.files[1:]:
+        shutil.copyfile(beside, folder / "onnx" / beside.name)
+
+
+def _judge(
+    whole: Path,
+    reduced: Path,
+    precision: Precision,
+    pairs: Sequence[Pair],
+    evaluation: EvaluationSet | None,
+    rounds: int,
+    progress: Callable[[str], object],
+) -> ExportReport:
+    scored = evaluation.pairs() if evaluation else list(pairs)
+    measured = []
+    for number in range(1, rounds + 1):
+        progress(f"measuring, round {number} of {rounds}")
+        before, exact = measure(whole, "fp32", scored)
+        after, changed = measure(reduced, precision, scored)
+        measured.append((before, after))
+    sizes = tuple(
+        sum(file.stat().st_size for file in (folder / "onnx").iterdir())
+        for folder in (whole, reduced)
+    )
+    return make_report(precision, (sizes[0], sizes[1]), measured, (exact, changed), evaluation)
+
+
+def _enforce(report: ExportReport, limit: float | None) -> None:
+    loss = report.ndcg_loss
+    if limit is not None and loss is not None and loss > limit:
+        raise QualityLimitError(
+            f"{report.precision} loses {loss:.2%} of nDCG@10 ({report.fp32.ndcg:.4f} to "
+            f"{report.exported.ndcg:.4f}), and at most {limit:.2%} is allowed. Nothing was "
+            "written. Calibrate on pairs closer to your data, or choose a higher precision."
+        )
