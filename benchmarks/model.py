@@ -51,7 +51,9 @@ def make_classifier(folder: Path) -> None:
     assert spec is not None
     assert spec.origin is not None
     backbone = Path(spec.origin).parent / BACKBONE
-    tokenizer = AutoTokenizer.from_pretrained(backbone, model_max_length=MAX_LENGTH)
+    tokenizer = AutoTokenizer.from_pretrained(
+        backbone, model_max_length=MAX_LENGTH, max_length=MAX_LENGTH
+    )
     model = BertForSequenceClassification.from_pretrained(backbone, num_labels=1).eval()
     pairs = first_stage_pairs("dl21", 128, depth=4)
     batch = tokenizer(pairs, padding=True, truncation=True, return_tensors="pt")
@@ -122,7 +124,7 @@ def export_int8(folder: Path) -> None:
     """Write int8 with crossrank's own quantiser, calibrated on real pairs."""
     from crossrank.quantization import export
 
-    export(MODEL, folder, "int8", calibration=first_stage_pairs("dl21", 300, depth=6))
+    export(MODEL, folder, "int8", pairs=first_stage_pairs("dl21", 300, depth=6), rounds=1)
 
 
 if __name__ == "__main__":

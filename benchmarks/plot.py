@@ -62,7 +62,7 @@ def main() -> None:
         ("streaming", draw_memory, "memory.svg"),
     ):
         if part in results:
-            draw(results[part], source.with_name(name))
+            draw(results[part].get("rows", results[part]), source.with_name(name))
 
 
 if __name__ == "__main__":

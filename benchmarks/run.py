@@ -37,7 +37,7 @@ def main() -> None:
         import speed
 
         results["speed"] = speed.measure(options.pairs, options.rounds, options.contenders)
-        print(speed_table(results["speed"]))
+        print(speed_table(results["speed"]["rows"]))
     # A process each: what one part leaves in memory must not count for the next.
     if "startup" in parts:
         results["startup"] = _script("startup.py")

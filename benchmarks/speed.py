@@ -25,6 +25,10 @@ SETTLE_S = 0.3
 """Engines spin a while after their work before their threads sleep."""
 
 
+class WorkerFailedError(Exception):
+    """A contender could not load the model or score the pairs."""
+
+
 class Worker:
     """A contender's process."""
 
@@ -61,7 +65,7 @@ class Worker:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(self.failure)
+            raise WorkerFailedError(self.failure)
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -77,7 +81,8 @@ def measure(pairs: int, rounds: int, only: Sequence[str] = ()) -> dict[str, Any]
     """Measure the contenders whose title contains one of ``only``; the baseline is always in.
 
     Returns:
-        A row a title: what was measured in each round, and how the logits compare.
+        ``rows``, one a title: what was measured in each round, and how the logits compare; and
+        ``failed``: why a contender is missing.
     """
     chosen = [
         each
@@ -88,12 +93,17 @@ def measure(pairs: int, rounds: int, only: Sequence[str] = ()) -> dict[str, Any]
     file = BUILD / "pairs.json"
     file.write_text(json.dumps(texts), encoding="utf-8")
     with ExitStack() as stack:
-        workers, rows = [], {}
+        workers, rows, failed = [], {}, {}
         for contender in chosen:
             say(f"loading {contender.title}")
             worker = stack.enter_context(Worker(contender, file))
-            rows[contender.title] = worker.read() | {"seconds": []}
-            workers.append(worker)
+            try:
+                rows[contender.title] = worker.read() | {"seconds": []}
+            except WorkerFailedError as error:
+                say(str(error))
+                failed[contender.title] = str(error)
+            else:
+                workers.append(worker)
         for number in range(rounds):
             for worker in workers:
                 time.sleep(SETTLE_S)
@@ -103,7 +113,8 @@ def measure(pairs: int, rounds: int, only: Sequence[str] = ()) -> dict[str, Any]
                 row["peak_mb"] = answer["peak_mb"]
                 speed = pairs / answer["seconds"]
                 say(f"round {number + 1}: {worker.contender.title}: {speed:.0f} pairs/s")
-    return {title: _summary(row, rows[BASELINE], texts) for title, row in rows.items()}
+    summaries = {title: _summary(row, rows[BASELINE], texts) for title, row in rows.items()}
+    return {"rows": summaries, "failed": failed}
 
 
 def _summary(row: dict[str, Any], baseline: dict[str, Any], pairs: list[Pair]) -> dict[str, Any]:
