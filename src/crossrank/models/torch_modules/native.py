@@ -18,11 +18,11 @@ class Native(nn.Module):
         self.network = network
 
     @classmethod
-    def load(cls, spec: ModelSpec, dtype: torch.dtype, _: dict[str, Any]) -> Self:
-        """Load the network of a folder; these take no options."""
+    def load(cls, spec: ModelSpec, dtype: torch.dtype, options: dict[str, Any]) -> Self:
+        """Load the network of a folder."""
         architecture = load_class(spec.config["model_type"])
         with clear_errors(spec.folder):
-            return cls(architecture.from_pretrained(spec.folder, dtype=dtype))
+            return cls(architecture.from_pretrained(spec.folder, dtype=dtype, **options))
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor
