@@ -2,6 +2,7 @@
 
 import os
 import queue
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -93,8 +94,11 @@ class OpenVINOBackend(Backend):
         core = openvino.Core()
         fast = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         hint = HINTS.get(graph.precision, "bf16" if fast else "f32")
+        config = _config(hint, **options)
+        if cache := _cache_folder(file, config):
+            config["CACHE_DIR"] = str(cache)
         try:
-            model = core.compile_model(str(file), "CPU", _config(hint, **options))
+            model = core.compile_model(str(file), "CPU", config)
         except RuntimeError as error:
             if _is_out_of_memory(error):
                 raise OutOfMemoryError(f"There is no memory to load {file}.") from error
@@ -168,15 +172,18 @@ def _config(
         "ENABLE_CPU_PINNING": False,
         "CPU_RUNTIME_CACHE_CAPACITY": RUNTIME_CACHE,
     }
-    cache = _cache_folder()
-    if cache is not None:
-        config["CACHE_DIR"] = str(cache)
     return config | (ov_config or {})
 
 
-def _cache_folder() -> Path | None:
-    """Where compiled models are kept; ``None`` when nothing can be written there."""
-    folder = cache_folder("openvino")
+def _cache_folder(file: Path, config: dict[str, Any]) -> Path | None:
+    """Where the compiled model is kept; ``None`` when nothing can be written there.
+
+    A folder for each setting: OpenVINO 2026.4 tells compiled models apart by file alone, and would
+    run one compiled for fp32 as bf16, which fails.
+    """
+    status = file.stat()
+    state = (str(file.resolve()), status.st_size, status.st_mtime_ns, sorted(config.items()))
+    folder = cache_folder("openvino") / sha256(repr(state).encode()).hexdigest()[:32]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
