@@ -76,7 +76,8 @@ def _compress(model: Any) -> Any:
         model = nncf.compress_weights(
             model,
             mode=nncf.CompressWeightsMode.INT8_ASYM,
-            ignored_scope=nncf.IgnoredScope(types=["MatMul"], validate=False),
+            # MatMul is for HQQ; Gemm is the head, small and best left alone.
+            ignored_scope=nncf.IgnoredScope(types=["MatMul", "Gemm"], validate=False),
         )
         config = matmul.HQQWeightOnlyQuantConfig(block_size=INT4_GROUP, bits=4)
         quantizer = matmul.MatMulNBitsQuantizer(
