@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from model_folders import CONFIG, write_json
+from tests.models.model_folders import CONFIG, write_json
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 

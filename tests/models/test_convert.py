@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from model_folders import CONFIG, write_json
+from tests.models.model_folders import CONFIG, write_json
 
 from crossrank.errors import ExportError, MissingDependencyError, ModelFileError
 from crossrank.models import convert, read_spec

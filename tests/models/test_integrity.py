@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from model_folders import write_json
+from tests.models.model_folders import write_json
 
 from crossrank.errors import ModelFileError
 from crossrank.models import digest, read_spec

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from model_folders import CONFIG, write_json
+from tests.models.model_folders import CONFIG, write_json
 
 from crossrank.errors import InputError, ModelFileError, UnsupportedModelError
 from crossrank.models import read_spec

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_models import PAIRS, make_causal_lm
+from tests.parity.tiny_models import PAIRS, make_causal_lm
 
 from crossrank.models import read_spec
 from crossrank.models.spec import ModelSpec

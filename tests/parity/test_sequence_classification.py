@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_models import CLASSIFIERS, MAX_LENGTH, PAIRS, classify, make_classifier
+from tests.parity.tiny_models import CLASSIFIERS, MAX_LENGTH, PAIRS, classify, make_classifier
 
 from crossrank import CrossEncoder
 from crossrank.types import Floats
