@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hub_stand_in import COMMIT, Hub, serve
+from tests.models.hub_stand_in import COMMIT, Hub, serve
 
 from crossrank.errors import InputError, ModelNotFoundError
 from crossrank.models.source import locate
