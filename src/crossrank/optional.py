@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import sys
 from typing import Any
 
 from crossrank.errors import MissingDependencyError
@@ -43,3 +44,12 @@ def installed(module: str) -> bool:
         (True, False)
     """
     return importlib.util.find_spec(module) is not None
+
+
+def silence_telemetry() -> None:
+    """Keep OpenVINO and NNCF from reporting their use to a statistics service.
+
+    Both do it through the package ``openvino_telemetry``, OpenVINO already when it is imported,
+    and both do without where that cannot be imported.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from crossrank.errors import ExportError
-from crossrank.optional import require
+from crossrank.optional import require, silence_telemetry
 from crossrank.quantization.calibrate import Feed
 from crossrank.types import Precision
 
@@ -52,7 +52,7 @@ def reduce(source: Path, target: Path, precision: Precision, feeds: Sequence[Fee
 
 def _quantize(model: Any, feeds: Sequence[Feed]) -> Any:
     """Weights and activations in int8, scales fixed in advance (static QDQ)."""
-    nncf = require("nncf", extra="export")
+    nncf = _nncf()
     with _quiet("nncf"):
         return nncf.quantize(
             model,
@@ -70,7 +70,7 @@ def _compress(model: Any) -> Any:
     to the nearest loses a tenth of the embedded model's nDCG@10, HQQ half a percent. No engine
     gathers from int4, so the embeddings stay at 8 bits.
     """
-    nncf = require("nncf", extra="export")
+    nncf = _nncf()
     matmul = require("onnxruntime.quantization.matmul_nbits_quantizer", extra="export")
     with _quiet("nncf", matmul.__name__):
         model = nncf.compress_weights(
@@ -121,6 +121,11 @@ def _store_halves(onnx: Any, model: Any, kind: int) -> Any:
     del graph.node[:]
     graph.node.extend(nodes)
     return model
+
+
+def _nncf() -> Any:
+    silence_telemetry()
+    return require("nncf", extra="export")
 
 
 @contextmanager
