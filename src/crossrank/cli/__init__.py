@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from crossrank import __version__
 from crossrank.cli.demo import demo
+from crossrank.cli.export import export
 from crossrank.cli.info import info
 from crossrank.cli.rank import rank
 from crossrank.cli.reporting import reporting
@@ -57,7 +58,7 @@ def crossrank(
     """
 
 
-COMMANDS = (demo, rank, score, info)
+COMMANDS = (demo, rank, score, info, export)
 
 for command in COMMANDS:
     app.command()(command)
