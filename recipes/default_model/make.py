@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from data import Example, examples
-from export import to_fp32, to_int8
+from export import to_fp32
 from inputs import MAX_LENGTH, Encoder, apply, write_tokenizer
 from measure import Collection, openvino_scorer, pairs_per_second, quality, torch_scorer
 from sklearn.linear_model import LogisticRegression
 
 from crossrank.models.architectures.prettr import PreTTR, PreTTRConfig
+from crossrank.quantization.weights import reduce
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build/default_model"
@@ -79,7 +80,7 @@ def quantise(model: PreTTR, encoder: Encoder, found: list[Example]) -> None:
     pairs = [(e.query, text) for e in found for text in (e.positive, *e.negatives[:1])]
     batches = [inputs for _, inputs in encoder.batches(pairs, tokens=1024)]
     to_fp32(model, BUILD / "model.onnx")
-    to_int8(BUILD / "model.onnx", BUILD / "model_int8.onnx", batches)
+    reduce(BUILD / "model.onnx", BUILD / "model_int8.onnx", "int8", batches)
 
 
 def assemble() -> None:
