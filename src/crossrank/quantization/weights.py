@@ -1,9 +1,10 @@
 """Turning an fp32 ONNX file into a smaller one that every engine reads."""
 
+import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -142,13 +143,13 @@ def _nncf() -> Any:
 
 @contextmanager
 def _quiet(*names: str) -> Iterator[None]:
-    """Hold back the libraries' notes; what matters is raised."""
+    """Hold back the libraries' notes and bars; what matters is raised."""
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
             # onnxruntime's quantiser hands torch an array that it only reads.
             warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
             yield
