@@ -47,6 +47,7 @@ def test_plan_covers_everything_once_within_the_budget(
     for rows in batches:
         if batch_size is None:
             assert len(rows) == 1 or len(rows) * lengths[rows[0]] <= budget
+            assert len(rows).bit_count() == 1
         else:
             assert len(rows) == batch_size or rows == batches[-1]
 

@@ -73,7 +73,9 @@ def plan(
 ) -> Iterator[NDArray[np.intp]]:
     """Group sequences of similar length.
 
-    Longest first, so that the batches that need most memory, and most time, come first.
+    Longest first, so that the batches that need most memory, and most time, come first. Filled by
+    tokens, batches have 1, 2, 4, 8 ... sequences: engines prepare code for every shape they meet
+    and keep it, so the fewer shapes there are, the less memory a long stream takes.
 
     Args:
         lengths: Tokens of each sequence.
@@ -92,9 +94,16 @@ def plan(
     start = 0
     while start < len(order):
         longest = max(1, lengths[order[start]])
-        size = batch_size if batch_size is not None else max(1, budget // longest)
+        size = batch_size
+        if size is None:
+            size = _power_of_two(min(max(1, budget // longest), len(order) - start))
         yield order[start : start + size]
         start += size
+
+
+def _power_of_two(limit: int) -> int:
+    """The largest power of two that is no larger."""
+    return 1 << (limit.bit_length() - 1)
 
 
 class TokenBudget:
