@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from crossrank.batching import Batch
+from crossrank.errors import InputError
 from crossrank.models.spec import ModelSpec
 from crossrank.types import Floats, Precision
 
@@ -77,3 +78,24 @@ class Backend(ABC):
 
     def close(self) -> None:
         """Free the memory of the model. Calling it twice is harmless."""
+
+
+def checked_options(
+    name: str, options: dict[str, Any] | None, known: tuple[str, ...]
+) -> dict[str, Any]:
+    """Copy a backend's options, and refuse those it does not know.
+
+    Raises:
+        InputError: An option is unknown.
+
+    Example:
+        >>> checked_options("onnx", {"provider": "CPUExecutionProvider"}, ("provider",))
+        {'provider': 'CPUExecutionProvider'}
+    """
+    given = dict(options or {})
+    if unknown := given.keys() - set(known):
+        raise InputError(
+            f"model_kwargs of the {name} backend are {', '.join(known)}; "
+            f"received {', '.join(sorted(unknown))}."
+        )
+    return given

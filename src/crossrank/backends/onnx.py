@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from crossrank.backends.base import Backend
+from crossrank.backends.base import Backend, checked_options
 from crossrank.batching import Batch
 from crossrank.errors import BackendError, InputError, ModelFileError, OutOfMemoryError
 from crossrank.models.graphs import find_graph
@@ -55,12 +55,7 @@ class ONNXBackend(Backend):
         options: dict[str, Any] | None = None,
     ) -> Self:
         """Open a session on the model's graph."""
-        options = dict(options or {})
-        if unknown := options.keys() - set(OPTIONS):
-            raise InputError(
-                f"model_kwargs of the onnx backend are {', '.join(OPTIONS)}; "
-                f"received {', '.join(sorted(unknown))}."
-            )
+        options = checked_options(cls.name, options, OPTIONS)
         onnxruntime = require("onnxruntime", extra="onnx")
         provider = options.get("provider") or _provider(onnxruntime, device)
         if provider not in onnxruntime.get_available_providers():

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.backends.base import Backend
+from crossrank.backends.base import Backend, checked_options
 from crossrank.batching import Batch
 from crossrank.errors import BackendError, InputError, ModelFileError, OutOfMemoryError
 from crossrank.models.files import processor_flags
@@ -85,12 +85,7 @@ class OpenVINOBackend(Backend):
         options: dict[str, Any] | None = None,
     ) -> Self:
         """Compile a model, or take the compiled one from the cache."""
-        options = dict(options or {})
-        if unknown := options.keys() - set(OPTIONS):
-            raise InputError(
-                f"model_kwargs of the openvino backend are {', '.join(OPTIONS)}; "
-                f"received {', '.join(sorted(unknown))}."
-            )
+        options = checked_options(cls.name, options, OPTIONS)
         if device not in (None, "cpu", "CPU"):
             raise InputError(f"The openvino backend runs on device 'cpu', received {device!r}.")
         silence_telemetry()
