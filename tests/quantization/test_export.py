@@ -19,8 +19,9 @@ from tests.parity.tiny_models import (  # noqa: E402
     make_classifier,
 )
 
+from crossrank.evaluation.evaluation_set import EvaluationSet  # noqa: E402
 from crossrank.evaluation.measures import measure  # noqa: E402
-from crossrank.quantization import EvaluationSet, export  # noqa: E402
+from crossrank.quantization import export  # noqa: E402
 from crossrank.quantization.export import REPORT  # noqa: E402
 
 # Wide enough for int4's groups, and for rounding to be small beside what the model says.

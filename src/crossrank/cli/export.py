@@ -8,7 +8,8 @@ import typer
 from crossrank.cli.reporting import say
 
 if TYPE_CHECKING:
-    from crossrank.quantization import EvaluationSet, ExportReport
+    from crossrank.evaluation.evaluation_set import EvaluationSet
+    from crossrank.quantization import ExportReport
     from crossrank.types import Pair
 
 PrecisionChoice = Literal["fp32", "fp16", "bf16", "int8", "int4"]
@@ -73,7 +74,7 @@ def export(
       crossrank export ./mine ./mine-int8 --max-ndcg-loss 0.005
       crossrank export ./mine ./mine-int8 --pairs faq.csv --evaluation judged
     """
-    from crossrank.quantization import EvaluationSet
+    from crossrank.evaluation.evaluation_set import EvaluationSet
     from crossrank.quantization import export as write
 
     judged = EvaluationSet.read(evaluation) if evaluation else None
@@ -106,7 +107,7 @@ def _read(file: Path, query_field: str, document_field: str) -> "list[Pair]":
 def _demo_evaluation() -> "EvaluationSet":
     """Evenly spaced questions of the demo collection, each with what BM25 finds."""
     from crossrank.demo import load
-    from crossrank.quantization import EvaluationSet
+    from crossrank.evaluation.evaluation_set import EvaluationSet
     from crossrank.retrieval.bm25 import BM25
 
     documents, queries, qrels = load()

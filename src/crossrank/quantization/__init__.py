@@ -1,7 +1,6 @@
 """Smaller and faster model files, and what they cost in ranking quality."""
 
-from crossrank.quantization.evaluation_set import EvaluationSet
 from crossrank.quantization.export import export
 from crossrank.quantization.report import ExportReport
 
-__all__ = ["EvaluationSet", "ExportReport", "export"]
+__all__ = ["ExportReport", "export"]

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from crossrank.errors import ExportError, InputError, QualityLimitError
+from crossrank.evaluation.evaluation_set import EvaluationSet
 from crossrank.models import ModelSpec, locate, read_spec
 from crossrank.models.graphs import Graph, find_graph
 from crossrank.models.saving import save_model
 from crossrank.quantization.calibrate import calibration_feeds
-from crossrank.quantization.evaluation_set import EvaluationSet
 from crossrank.quantization.measure import measure
 from crossrank.quantization.report import ExportReport, make_report
 from crossrank.quantization.weights import reduce

@@ -7,9 +7,9 @@ from statistics import median
 
 import numpy as np
 
+from crossrank.evaluation.evaluation_set import EvaluationSet
 from crossrank.evaluation.measures import measure as measure_run
 from crossrank.optional import require
-from crossrank.quantization.evaluation_set import EvaluationSet
 from crossrank.quantization.measure import Measurement
 from crossrank.types import Floats, Precision
 

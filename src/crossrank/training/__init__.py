@@ -1,0 +1,1 @@
+"""Making models: training, hard negatives, distillation."""

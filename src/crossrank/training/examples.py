@@ -1,0 +1,20 @@
+"""One query with its documents: what every training dataset is read as."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A query, its documents and what is known about them.
+
+    Attributes:
+        query: The query.
+        documents: At least one document.
+        labels: A label a document: a grade, 0 or 1, a class, or a similarity.
+        teacher_scores: A teacher's logit a document, where the data has them.
+    """
+
+    query: str
+    documents: tuple[str, ...]
+    labels: tuple[float, ...]
+    teacher_scores: tuple[float, ...] | None = None
