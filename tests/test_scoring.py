@@ -200,6 +200,21 @@ def test_the_cache_answers_for_the_backend(spec: ModelSpec, tmp_path: Path) -> N
     cache.close()
 
 
+def test_counting_what_was_cut_uses_the_cache_too(spec: ModelSpec, tmp_path: Path) -> None:
+    cache = ScoreCache(tmp_path / "scores.sqlite")
+    # [CLS] and two [SEP] leave 61 places, one for the query: 60 of the document's tokens are read.
+    pairs = [("w1", "w2 " * length) for length in (1, 60, 61, 99)]
+    counting = Options(count_truncated=True)
+    (cold,) = scorer(spec, Recording(), cache=cache).run(pairs, counting)
+    backend = Recording()
+    (warm,) = scorer(spec, backend, cache=cache).run([*pairs, ("w1", "w2 " * 80)], counting)
+    assert cold.truncated == [0, 0, 1, 39]
+    assert warm.truncated == [0, 0, 1, 39, 20]
+    assert warm.logits[:4].tolist() == cold.logits.tolist()
+    assert [rows for rows, _ in backend.shapes] == [1]
+    cache.close()
+
+
 @pytest.mark.parametrize(
     ("item", "message"),
     [

@@ -166,7 +166,8 @@ class CrossEncoder(LoadedModel):
             show_progress_bar: As for ``predict``.
             activation_fn: As for ``predict``.
             device: As for ``predict``.
-            return_truncation: Add ``truncated_tokens``: how much the model did not read.
+            return_truncation: Add ``truncated_tokens``: how much the model did not read. Every
+                document is then tokenised to its end, also when the cache knows its score.
             long_documents: ``"truncate"``, or score overlapping windows of each document and take
                 the best (``"max"``), the first (``"first"``) or the mean of the best three
                 (``"mean_top3"``); adds ``span``, the characters of the best window.

@@ -64,12 +64,19 @@ class Scored:
 
 @dataclass(frozen=True)
 class _Window:
-    """A tokenised window: which distinct pairs it has, and what is known of them already."""
+    """A tokenised window: which distinct pairs it has, and what is known of them already.
+
+    A pair whose logits are known is encoded only where its cut tokens are to be counted.
+    """
 
     pairs: list[Pair]
     slots: list[int]
     encoded: list[Encoded | None]
     known: list[Floats | None]
+
+    def unknown(self) -> list[int]:
+        """The distinct pairs that are left to score."""
+        return [slot for slot, logits in enumerate(self.known) if logits is None]
 
 
 class Scorer:
@@ -141,18 +148,19 @@ class Scorer:
         distinct = list(positions)
         self._warn_of_foreign_script(distinct)
         known: list[Floats | None] = [None] * len(distinct)
-        if self.cache is not None and not options.count_truncated:
+        if self.cache is not None:
             known = self.cache.get(self.namespace(options.prompt), distinct)
-        missing = [slot for slot, logits in enumerate(known) if logits is None]
-        encoded: list[Encoded | None] = [None] * len(distinct)
-        fresh = self.tokenizer.encode(
-            [distinct[slot] for slot in missing],
+        window = _Window(distinct, slots, [None] * len(distinct), known)
+        # The cache knows logits, not what was cut: to count that, every pair is tokenised.
+        wanted = range(len(distinct)) if options.count_truncated else window.unknown()
+        encoded = self.tokenizer.encode(
+            [distinct[slot] for slot in wanted],
             prompt=options.prompt,
             count_all=options.count_truncated,
         )
-        for slot, pair in zip(missing, fresh, strict=True):
-            encoded[slot] = pair
-        return _Window(distinct, slots, encoded, known)
+        for slot, pair in zip(wanted, encoded, strict=True):
+            window.encoded[slot] = pair
+        return window
 
     def _score(
         self,
@@ -162,7 +170,7 @@ class Scorer:
         start: int,
     ) -> Scored:
         logits = np.empty((len(window.pairs), self.spec.num_labels), dtype=np.float32)
-        todo = [slot for slot, pair in enumerate(window.encoded) if pair is not None]
+        todo = window.unknown()
         copies = np.bincount(window.slots, minlength=len(window.pairs))
         for slot, values in enumerate(window.known):
             if values is not None:
@@ -269,7 +277,7 @@ def _run_workers(
 
 
 def _present(pair: Encoded | None) -> Encoded:
-    assert pair is not None  # only slots without a known logit are ever asked for
+    assert pair is not None  # what has no known logits was encoded
     return pair
 
 

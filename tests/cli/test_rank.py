@@ -98,9 +98,10 @@ def test_says_what_was_cut(invoke: Invoke, model: list[str], tmp_path: Path) -> 
     # 16 tokens a pair: [CLS] w1 [SEP] ... [SEP] leave room for 12 of the 20.
     file = tmp_path / "documents.txt"
     file.write_text("w1\n" + "w2 " * 20 + "\n")
-    result = invoke("rank", "w1", file, *model)
-    assert "1 of these 2 documents" in result.stderr
-    assert " 8 tokens were cut" in result.stderr
+    for options in ([], ["--cache", tmp_path / "scores.db"], ["--cache", tmp_path / "scores.db"]):
+        result = invoke("rank", "w1", file, *options, *model)
+        assert "1 of these 2 documents" in result.stderr
+        assert " 8 tokens were cut" in result.stderr
 
 
 def test_windows_of_long_documents(invoke: Invoke, model: list[str], tmp_path: Path) -> None:

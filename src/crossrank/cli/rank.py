@@ -10,7 +10,7 @@ import typer
 
 from crossrank.cli import options
 from crossrank.cli.reporting import bad_usage, say
-from crossrank.cli.text_files import (
+from crossrank.text_files import (
     STDIN,
     name_of,
     read_lines,
@@ -109,8 +109,7 @@ def rank(
         query,
         documents,
         top_k,
-        # Cached scores come without a count of what was cut.
-        return_truncation=cache is None,
+        return_truncation=True,
         long_documents=long_documents,
         window=window,
         stride=stride,
@@ -123,7 +122,7 @@ def rank(
         entries.append((rows[index] | ours, documents[index]))
     chosen = format or ("table" if sys.stdout.isatty() else "tsv")
     sys.stdout.writelines(_WRITERS[chosen](entries))
-    _say_what_was_cut([entry.get("truncated_tokens", 0) for entry in ranking], long_documents)
+    _say_what_was_cut([entry["truncated_tokens"] for entry in ranking], long_documents)
 
 
 Entries = list[tuple[dict[str, Any], str]]
