@@ -15,10 +15,10 @@ class Loss(nn.Module):
     """A loss of scores, labels and a mask.
 
     A subclass says what one query costs (:meth:`per_query`); the value is the mean over the
-    queries that have a document. So the loss of a large batch is the weighted mean of the losses of its
-    parts, and a long list counts no more than a short one.
+    queries that have a document. So the loss of a large batch is the weighted mean of the losses
+    of its parts, and a long list counts no more than a short one.
 
-    All arithmetic is fp32, whatever the scores come in; fp64 stays fp64.
+    All arithmetic is fp32, whatever the scores come in, under autocast too; fp64 stays fp64.
 
     Attributes:
         name: What recipes call it.
@@ -28,8 +28,8 @@ class Loss(nn.Module):
     """
 
     name: ClassVar[str]
-    activation: ClassVar[str] = "identity"
-    target: ClassVar[Target] = "labels"
+    activation: str = "identity"
+    target: Target = "labels"
 
     def forward(self, scores: Tensor, labels: Tensor, mask: Tensor | None = None) -> Tensor:
         """Compute the loss of a batch.
@@ -48,7 +48,8 @@ class Loss(nn.Module):
         """
         scores, labels, mask = _checked(scores, labels, mask)
         present = mask.any(dim=1)
-        values = self.per_query(scores, labels, mask)
+        with torch.autocast(scores.device.type, enabled=False):
+            values = self.per_query(scores, labels, mask)
         return values.sum() / present.sum().clamp(min=1)
 
     @abstractmethod

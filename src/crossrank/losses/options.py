@@ -1,6 +1,7 @@
 """Checks of the options of losses."""
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 from crossrank.errors import InputError
@@ -28,4 +29,15 @@ def cutoff(value: Any) -> int | None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise InputError(f"k must be a whole number from 1, or None for all, received {value!r}.")
+    return value
+
+
+def one_of(name: str, value: Any, choices: Collection[str]) -> Any:
+    """Check an option that must be one of several names.
+
+    Raises:
+        InputError: It is not.
+    """
+    if value not in choices:
+        raise InputError(f"{name} must be one of {', '.join(choices)}; received {value!r}.")
     return value

@@ -4,28 +4,27 @@ import difflib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from torch import nn
-
 from crossrank.errors import InputError
+from crossrank.losses.base import Loss
 
-LOSSES: dict[str, type[nn.Module]] = {}
+LOSSES: dict[str, type[Loss]] = {}
 """Every loss by its name."""
 
-_Class = TypeVar("_Class", bound=type[nn.Module])
+_Class = TypeVar("_Class", bound=type[Loss])
 
 
 def register(name: str) -> Callable[[_Class], _Class]:
     """Give a loss the name that recipes call it by."""
 
     def add(loss: _Class) -> _Class:
-        loss.name = name  # type: ignore[attr-defined]
+        loss.name = name
         LOSSES[name] = loss
         return loss
 
     return add
 
 
-def make_loss(name: str, **options: Any) -> Any:
+def make_loss(name: str, **options: Any) -> Loss:
     """Make a loss by name.
 
     Args:

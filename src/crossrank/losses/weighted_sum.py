@@ -1,7 +1,9 @@
 """Sums of losses with weights."""
 
+import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from crossrank.errors import InputError
@@ -15,12 +17,13 @@ class WeightedSum(nn.Module):
         terms: Losses with their weights, at least one.
 
     Raises:
-        InputError: There is no term, or a weight is not positive.
+        InputError: There is no term, or a weight is not a finite number above 0.
 
     Example:
         >>> import torch
         >>> from crossrank.losses import make_loss
-        >>> both = WeightedSum([(make_loss("softmax_cross_entropy"), 1), (make_loss("margin_mse"), 0.5)])
+        >>> terms = [(make_loss("softmax_cross_entropy"), 1), (make_loss("margin_mse"), 0.5)]
+        >>> both = WeightedSum(terms)
         >>> scores, labels = torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.0]])
         >>> value = both(scores, labels, teacher_scores=torch.tensor([[2.0, 1.0]]))
         >>> round(value.item(), 4)  # log 2 + 0.5 * 1
@@ -29,7 +32,7 @@ class WeightedSum(nn.Module):
 
     def __init__(self, terms: Sequence[tuple[Loss, float]]) -> None:
         super().__init__()
-        if not terms or any(weight <= 0 for _, weight in terms):
+        if not terms or not all(0 < weight < math.inf for _, weight in terms):
             raise InputError(
                 "A sum of losses needs at least one loss, and weights above 0; received "
                 f"{[(loss.name, weight) for loss, weight in terms]}."
@@ -61,8 +64,8 @@ class WeightedSum(nn.Module):
         Returns:
             A scalar.
         """
-        total = scores.new_zeros((), dtype=scores.dtype)
+        values = []
         for loss, weight in zip(self.losses, self.weights, strict=True):
-            teaches = loss.target == "teacher_scores" and teacher_scores is not None
-            total = total + weight * loss(scores, teacher_scores if teaches else labels, mask)
-        return total
+            taught = loss.target == "teacher_scores" and teacher_scores is not None
+            values.append(weight * loss(scores, teacher_scores if taught else labels, mask))
+        return torch.stack(values).sum()
