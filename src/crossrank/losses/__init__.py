@@ -15,7 +15,14 @@ from crossrank.optional import require
 require("torch", extra="train")
 
 # Each family registers its losses.
-from crossrank.losses import approximate, listwise  # noqa: E402, F401
+from crossrank.losses import (  # noqa: E402, F401
+    approximate,
+    contrastive,
+    distillation,
+    listwise,
+    pairwise,
+    pointwise,
+)
 from crossrank.losses.base import Loss  # noqa: E402
 from crossrank.losses.registry import LOSSES, make_loss  # noqa: E402
 from crossrank.losses.weighted_sum import WeightedSum  # noqa: E402
