@@ -12,7 +12,7 @@ import crossrank
 SOURCE = Path(crossrank.__file__).parent
 
 LAYERS = [
-    "types errors optional activations cache fusion languages compatibility progress",
+    "types errors optional activations cache fusion languages compatibility progress text_files",
     "tokenization batching long_documents losses evaluation",
     "models backends",
     "scoring ranking loaded_model cross_encoder",

@@ -10,17 +10,19 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from crossrank.cli.text_files import (
+from crossrank.errors import InputError
+from crossrank.text_files import Rows as NumberedRows
+from crossrank.text_files import (
     is_gzip,
-    read_lines,
+    read_csv,
     read_objects,
     stem_suffix,
     text_field,
 )
-from crossrank.errors import InputError
 from crossrank.types import Pair
 
 CHUNK_PAIRS = 4096
@@ -145,23 +147,14 @@ class CSVPairs(PairFile):
     """Comma-separated values, the first line names the columns."""
 
     def rows(self, skip: int) -> Iterator[Rows]:
-        reader, columns = self._open()
-        for values in self._checked(reader):
-            if not values:  # a blank line
-                continue
-            if skip:
-                skip -= 1
-                continue
-            place = f"line {reader.line_num}"
-            if len(values) != len(columns):
-                raise InputError(
-                    f"{self.path}, {place}: {len(columns)} columns are required, as in the first "
-                    f"line, received {len(values)}."
-                )
-            yield Rows([self._pair(place, dict(zip(columns, values, strict=True)))], values)
+        rows = read_csv(self.path)
+        columns = self._columns(rows)
+        for number, values in islice(rows, skip, None):
+            row = dict(zip(columns, values, strict=True))
+            yield Rows([self._pair(f"line {number}", row)], values)
 
     def header(self) -> bytes:
-        _, columns = self._open()
+        columns = self._columns(read_csv(self.path))
         return self._compress(_csv([[*columns, self.score_field]])) if columns else b""
 
     def encode(self, chunk: Chunk, scores: list[Score]) -> bytes:
@@ -169,26 +162,15 @@ class CSVPairs(PairFile):
             _csv([*rows.data, json.dumps(score)] for rows, score in zip(chunk, scores, strict=True))
         )
 
-    def _open(self) -> tuple[Any, list[str]]:
-        """A reader behind the first line, and the names of the columns; none in an empty file."""
-        csv.field_size_limit(2**31 - 1)
-        reader = csv.reader((line for _, line in read_lines(self.path)), strict=True)
-        columns = next(self._checked(reader), [])
+    def _columns(self, rows: NumberedRows) -> list[str]:
+        """Take the names of the columns off the rows; none in an empty file."""
+        _, columns = next(rows, (1, []))
         if columns:
             if len(set(columns)) < len(columns):
                 raise InputError(f"{self.path}, line 1: columns of different names are required.")
             self._refuse_score("line 1", columns)
-            names: dict[str, Any] = dict.fromkeys(columns, "")
-            self._pair("line 1", names)
-        return reader, columns
-
-    def _checked(self, reader: Any) -> Iterator[list[str]]:
-        try:
-            yield from reader
-        except csv.Error as error:
-            raise InputError(
-                f"{self.path}, line {reader.line_num}: CSV is required: {error}."
-            ) from error
+            self._pair("line 1", dict.fromkeys(columns, ""))
+        return columns
 
 
 def _csv(rows: Any) -> str:

@@ -102,7 +102,7 @@ def score(
 
 
 def _check_out(file: Path, out: Path, overwrite: bool) -> None:
-    from crossrank.cli.text_files import is_gzip, stem_suffix
+    from crossrank.text_files import is_gzip, stem_suffix
 
     if (stem_suffix(file), is_gzip(file)) != (stem_suffix(out), is_gzip(out)):
         raise typer.BadParameter(

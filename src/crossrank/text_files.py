@@ -1,7 +1,9 @@
 """Text files, line by line: UTF-8, gzip or not, and every mistake named by its line."""
 
+import csv
 import gzip
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -13,6 +15,10 @@ from crossrank.errors import InputError
 STDIN = Path("-")
 Lines = Iterator[tuple[int, str]]
 """Numbers from 1, and lines with their line ends."""
+Rows = Iterator[tuple[int, list[str]]]
+"""Numbers of lines from 1, and values."""
+
+_QUOTED = re.compile('"(?:[^"]|"")*"')
 
 
 def stem_suffix(path: Path) -> str:
@@ -75,6 +81,53 @@ def read_objects(path: Path, *, skip: int = 0) -> Iterator[tuple[int, dict[str, 
             skip -= 1
             continue
         yield number, _parse(path, number, line)
+
+
+def read_csv(path: Path) -> Rows:
+    """Read the rows of a file of comma-separated values; blank lines are left out.
+
+    Raises:
+        InputError: The file is no CSV, or a row has more or fewer columns than the first; the
+            message names file and line.
+    """
+    csv.field_size_limit(2**31 - 1)
+    reader = csv.reader((line for _, line in read_lines(path)), strict=True)
+    try:
+        yield from _of_one_width(path, ((reader.line_num, values) for values in reader if values))
+    except csv.Error as error:
+        raise InputError(
+            f"{name_of(path)}, line {reader.line_num}: CSV is required: {error}."
+        ) from error
+
+
+def read_tsv(path: Path) -> Rows:
+    """Read the rows of a file of tab-separated values; blank lines are left out.
+
+    A line is a row. Such files are written with quotation marks around values, and without: a
+    value is taken out of its marks where it is quoted as CSV would, and is else as it stands.
+
+    Raises:
+        InputError: A row has more or fewer columns than the first; the message names file and line.
+    """
+    lines = ((number, line.rstrip("\r\n")) for number, line in read_lines(path))
+    rows = ((number, list(map(_unquoted, line.split("\t")))) for number, line in lines if line)
+    return _of_one_width(path, rows)
+
+
+def _of_one_width(path: Path, rows: Rows) -> Rows:
+    width = 0
+    for number, values in rows:
+        width = width or len(values)
+        if len(values) != width:
+            raise InputError(
+                f"{name_of(path)}, line {number}: {width} columns are required, as in the first "
+                f"line, received {len(values)}."
+            )
+        yield number, values
+
+
+def _unquoted(value: str) -> str:
+    return value[1:-1].replace('""', '"') if _QUOTED.fullmatch(value) else value
 
 
 def text_field(path: Path, place: str, row: dict[str, Any], field: str) -> str:

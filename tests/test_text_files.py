@@ -1,0 +1,40 @@
+"""Text files: rows of CSV and TSV, and mistakes named by their line."""
+
+from pathlib import Path
+
+import pytest
+
+from crossrank.errors import InputError
+from crossrank.text_files import read_csv, read_tsv
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "rows"
+    path.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+def test_csv_rows_end_at_their_last_line(tmp_path: Path) -> None:
+    path = write(tmp_path, 'a,b\r\n\r\n"two\nlines","a ""word"""\r\n')
+    assert list(read_csv(path)) == [(1, ["a", "b"]), (4, ["two\nlines", 'a "word"'])]
+
+
+def test_tsv_is_read_with_quotation_marks_and_without(tmp_path: Path) -> None:
+    path = write(tmp_path, '"a ""word"""\tb\r\n"Yes" he said\t"\n\nx\t\n')
+    expected = [(1, ['a "word"', "b"]), (2, ['"Yes" he said', '"']), (4, ["x", ""])]
+    assert list(read_tsv(path)) == expected
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "message"),
+    [
+        (read_csv, "a,b\n1,2\n1,2,3\n", "line 3: 2 columns are required.*received 3"),
+        (read_tsv, "a\tb\n1\n", "line 2: 2 columns are required.*received 1"),
+        (read_csv, 'a,b\n1,"2\n', "line 2: CSV is required"),
+    ],
+)
+def test_a_broken_row_is_named_by_its_line(
+    tmp_path: Path, read: object, text: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        list(read(write(tmp_path, text)))  # type: ignore[operator]
