@@ -132,6 +132,10 @@ def test_max_length_may_be_set(folder: Path) -> None:
     )
     with pytest.raises(InputError, match="max_length"):
         model.max_seq_length = 1
+    positions = model.config.max_position_embeddings
+    with pytest.warns(UserWarning, match=f"at most {positions} tokens.*received 9999"):
+        model.max_seq_length = 9999
+    assert model.max_length == model.spec.max_length == positions
 
 
 def test_arguments_by_their_old_names(folder: Path) -> None:

@@ -19,6 +19,7 @@ from crossrank.cache import ScoreCache
 from crossrank.compatibility import renamed
 from crossrank.errors import InputError
 from crossrank.models import digest, locate, read_spec
+from crossrank.models.lengths import within_positions
 from crossrank.models.saving import push_model, save_model
 from crossrank.scoring import Scorer
 from crossrank.tokenization import PairTokenizer, Truncation
@@ -89,7 +90,8 @@ class LoadedModel:
             config_kwargs: Values that replace those of ``config.json``.
             backend: ``"openvino"``, ``"onnx"``, ``"torch"``, or ``"auto"`` to choose.
             num_labels: Number of labels, when the configuration is silent or wrong.
-            max_length: Longest pair in tokens; the model's own by default.
+            max_length: Longest pair in tokens; the model's own by default. Cut, with a warning,
+                to what the model has positions for.
             activation_fn: ``"sigmoid"``, ``"identity"``, ``"softmax"``, ``"tanh"``, a function on
                 numpy arrays or a ``torch.nn`` module. By default what the model was saved with,
                 else sigmoid for one label and identity for several.
@@ -177,8 +179,8 @@ class LoadedModel:
 
     @max_seq_length.setter
     def max_seq_length(self, value: int) -> None:
-        self._tokenizer.max_length = value
-        self.spec = replace(self.spec, max_length=value)
+        self._tokenizer.max_length = within_positions(value, self.spec.config)
+        self.spec = replace(self.spec, max_length=self._tokenizer.max_length)
 
     max_length = max_seq_length
 

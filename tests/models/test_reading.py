@@ -76,11 +76,11 @@ def test_an_unknown_activation_is_named(model_folder: Path) -> None:
         ({}, 128, None, 128),
         ({}, 10**30, None, 512),
         ({}, 128, 300, 300),
-        ({}, 128, 9999, 512),
+        ({}, 128, 512, 512),
         ({"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}, 10**30,
          None, 512),
         ({"model_type": "xlm-roberta", "max_position_embeddings": 514, "pad_token_id": 1}, 10**30,
-         514, 512),
+         512, 512),
         ({"model_type": "modernbert", "max_position_embeddings": 8192}, 10**30, None, 8192),
         ({"model_type": "modernbert", "max_position_embeddings": 8192}, 512, 9000, 9000),
         ({"max_position_embeddings": -1, "model_type": "xlnet"}, 10**30, None, 512),
@@ -96,6 +96,39 @@ def test_max_length(
     set_config(model_folder, **config)
     write_json(model_folder / "tokenizer_config.json", {"model_max_length": tokenizer_length})
     assert read_spec(model_folder, "name", max_length=asked).max_length == expected
+
+
+@pytest.mark.parametrize(
+    ("config", "asked", "used"),
+    [
+        ({}, {"max_length": 513}, 512),
+        ({}, {"processor_kwargs": {"model_max_length": 9999}}, 512),
+        (
+            {"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1},
+            {"max_length": 514},
+            512,
+        ),
+        ({"model_type": "prettr"}, {"max_length": 2000}, 512),
+    ],
+)
+def test_a_length_without_positions_is_cut_with_a_warning(
+    model_folder: Path, config: dict[str, Any], asked: dict[str, Any], used: int
+) -> None:
+    set_config(model_folder, **config)
+    with pytest.warns(UserWarning) as said:
+        spec = read_spec(model_folder, "name", **asked)
+    assert spec.max_length == used
+    received = asked.get("max_length", 9999)
+    (message,) = [str(warning.message) for warning in said]
+    assert f"at most {used} tokens" in message
+    assert f"received {received}; {used} is used" in message
+
+
+def test_a_saved_length_without_positions_is_cut_without_a_word(model_folder: Path) -> None:
+    set_config(model_folder, architectures=["BertModel"], id2label=None)
+    write_modules(model_folder, "Transformer", "Pooling")
+    write_json(model_folder / "sentence_bert_config.json", {"max_seq_length": 9999})
+    assert read_spec(model_folder, "name").max_length == 512
 
 
 @pytest.mark.parametrize("arguments", [{"num_labels": 0}, {"max_length": -1}])

@@ -1,5 +1,6 @@
 """The longest sequence that a model reads."""
 
+import warnings
 from typing import Any
 
 from crossrank.errors import InputError
@@ -15,7 +16,14 @@ _COUNT_FROM_PADDING = {
 }
 """Model types that number positions from the padding id on: the first ones are never used."""
 
-_LEARNED_POSITIONS = _COUNT_FROM_PADDING | {"albert", "bert", "distilbert", "electra", "ernie"}
+_LEARNED_POSITIONS = _COUNT_FROM_PADDING | {
+    "albert",
+    "bert",
+    "distilbert",
+    "electra",
+    "ernie",
+    "prettr",
+}
 """Model types with a table of positions: nothing past its end can be read."""
 
 _DEFAULT = 512
@@ -32,7 +40,7 @@ def read_max_length(
     As in sentence-transformers, a length that the caller gives (``processor``) or that was saved
     with the model (``transformer``) stands; otherwise it is the tokenizer's, but no more than
     ``max_position_embeddings``. Unlike there, a learned table of positions limits them all, so a
-    long text is cut and does not crash the model.
+    long text is cut and does not crash the model; a caller who asked for more is warned.
 
     Args:
         config: ``config.json``.
@@ -48,24 +56,52 @@ def read_max_length(
         >>> read_max_length(roberta, {"model_max_length": 10**30}, {}, {})
         512
     """
-    positions = config.get("max_position_embeddings") or config.get("n_positions")
-    positions = positions if isinstance(positions, int) and positions > 0 else None
-    given = processor.get("model_max_length") or transformer.get("max_seq_length")
-    if given is not None:
-        if int(given) < 1:
-            raise InputError(f"max_length must be at least 1, received {given}.")
-        length = int(given)
-    else:
+    asked = processor.get("model_max_length")
+    if asked is not None:
+        if int(asked) < 1:
+            raise InputError(f"max_length must be at least 1, received {asked}.")
+        return within_positions(int(asked), config)
+    length = transformer.get("max_seq_length")
+    if length is None:
+        positions = _positions(config)
         read = settings.get("model_max_length")
         length = int(read) if read and read < 10**9 else positions or _DEFAULT
         if positions is not None:
             length = min(length, positions)
-    table = _usable_positions(config, positions)
-    return length if table is None else min(length, table)
+    table = _usable_positions(config)
+    return int(length) if table is None else min(int(length), table)
 
 
-def _usable_positions(config: dict[str, Any], positions: int | None) -> int | None:
-    kind = config.get("model_type")
+def within_positions(asked: int, config: dict[str, Any]) -> int:
+    """Cut a length that a caller asks for to what the model has positions for, with a warning.
+
+    Args:
+        asked: Tokens, special tokens included.
+        config: ``config.json``.
+
+    Example:
+        >>> within_positions(400, {"model_type": "bert", "max_position_embeddings": 512})
+        400
+    """
+    table = _usable_positions(config)
+    if table is None or asked <= table:
+        return asked
+    warnings.warn(
+        f"max_length must be at most {table} tokens, for which the model has positions; received "
+        f"{asked}; {table} is used. Longer documents can be read in windows: "
+        'rank(..., long_documents="max").',
+        stacklevel=2,
+    )
+    return table
+
+
+def _positions(config: dict[str, Any]) -> int | None:
+    positions = config.get("max_position_embeddings") or config.get("n_positions")
+    return positions if isinstance(positions, int) and positions > 0 else None
+
+
+def _usable_positions(config: dict[str, Any]) -> int | None:
+    kind, positions = config.get("model_type"), _positions(config)
     if positions is None or kind not in _LEARNED_POSITIONS:
         return None
     if kind in _COUNT_FROM_PADDING:
