@@ -97,9 +97,9 @@ def _min_max(scores: Values) -> Values:
 
 
 def _z_score(scores: Values) -> Values:
-    # Rounding may give equal scores a deviation that is not quite 0.
-    equal = scores.min() == scores.max()
-    return np.zeros_like(scores) if equal else (scores - scores.mean()) / scores.std()
+    scores = _min_max(scores)  # so that no difference is too small to square
+    deviation = scores.std()
+    return (scores - scores.mean()) / deviation if deviation > 0 else np.zeros_like(scores)
 
 
 def _fuse(

@@ -1,11 +1,18 @@
-"""BM25 over documents in memory, computed by bm25s."""
+"""BM25, computed by bm25s: over documents in memory, or over an index on disk."""
 
-from collections.abc import Sequence
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from crossrank.errors import InputError
 from crossrank.optional import require
+from crossrank.retrieval.base import Hits
+from crossrank.retrieval.bm25_files import K1, B, inverse_document_frequency, write_index
+from crossrank.types import Floats, Pair
 
 
 class BM25:
@@ -35,12 +42,47 @@ class BM25:
                 raise InputError(f"Document {position} must be a string, received {document!r:.80}")
         bm25s = require("bm25s", extra="demo")
         words = [_words(document) for document in documents]
+        self._average = sum(map(len, words)) / len(words)
         self._index = None
         if any(words):  # bm25s cannot index documents without words
-            self._index = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
+            self._index = bm25s.BM25(method="lucene", k1=K1, b=B)
             self._index.index(words, show_progress=False)
 
-    def search(self, query: str, k: int) -> list[tuple[int, float]]:
+    @classmethod
+    def build(cls, folder: Path, documents: Iterable[str]) -> Self:
+        """Index any number of documents on disk, and open the index.
+
+        Memory holds the vocabulary, not the documents.
+
+        Args:
+            folder: Where the index goes; made when it is missing.
+            documents: Read once.
+
+        Raises:
+            InputError: No document has a word.
+            MissingDependencyError: bm25s is not installed.
+        """
+        write_index(folder, documents)
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Open an index that ``build`` made; its postings stay on disk.
+
+        Raises:
+            InputError: There is no index.
+            MissingDependencyError: bm25s is not installed.
+        """
+        bm25s = require("bm25s", extra="demo")
+        index = cls.__new__(cls)
+        try:
+            index._average = json.loads((folder / "average.json").read_text(encoding="ascii"))
+            index._index = bm25s.BM25.load(folder, mmap=True)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{folder} must hold a BM25 index: {error}. Build it anew.") from error
+        return index
+
+    def search(self, query: str, k: int) -> Hits:
         """Find the best documents.
 
         Args:
@@ -65,6 +107,42 @@ class BM25:
         found = np.flatnonzero((scores >= least) & (scores > 0))
         best = found[np.argsort(-scores[found], kind="stable")][:k]
         return [(int(position), float(scores[position])) for position in best]
+
+    def search_many(self, queries: Sequence[str], k: int) -> list[Hits]:
+        """Search for each query."""
+        return [self.search(query, k) for query in queries]
+
+    def score(self, pairs: Sequence[Pair]) -> Floats:
+        """Score pairs of a query and any text, as if the text were one of the documents.
+
+        How rare words are, and how long a document is on average, is known of the documents; a
+        word that occurs in none of them counts nothing.
+
+        Returns:
+            Scores ``[pairs]``.
+
+        Example:
+            >>> index = BM25(["red fox", "blue fox"])
+            >>> index.search("Red?", 1), index.score([("Red?", "red fox")]).tolist()
+            ([(0, 0.277...)], [0.277...])
+        """
+        scores = [self._score(_words(query), _words(document)) for query, document in pairs]
+        return np.array(scores, dtype=np.float32)
+
+    def _score(self, query: list[str], document: list[str]) -> float:
+        if self._index is None:
+            return 0.0
+        counts = Counter(document)
+        known = self._index.vocab_dict
+        shared = [word for word in query if word in counts and word in known]
+        starts = self._index.scores["indptr"]
+        words = np.array([known[word] for word in shared], dtype=np.int64)
+        weights = inverse_document_frequency(
+            starts[words + 1] - starts[words], self._index.scores["num_docs"]
+        )
+        count = np.array([counts[word] for word in shared])
+        norm = K1 * (1 - B + B * len(document) / self._average)
+        return float(np.sum(weights * count / (count + norm)))
 
 
 def _words(text: str) -> list[str]:

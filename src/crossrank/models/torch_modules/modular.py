@@ -89,7 +89,13 @@ class Transformer(nn.Module):
 
 
 class Modular(nn.Module):
-    """A transformer and the modules behind it."""
+    """A transformer and the modules behind it.
+
+    Attributes:
+        gives: The tensor that the last module must leave.
+    """
+
+    gives = "scores"
 
     def __init__(self, transformer: Transformer, heads: list[nn.Module]) -> None:
         super().__init__()
@@ -112,16 +118,17 @@ class Modular(nn.Module):
             for name, folder in zip(names[1:], folders[1:], strict=True)
         ]
         last = heads[-1].gives if heads else transformer.gives
-        if last != "scores":
+        if last != cls.gives:
             raise UnsupportedModelError(
-                f"The last module of {spec.name} gives {last!r}; a cross-encoder's gives 'scores'."
+                f"The last module of {spec.name} gives {last!r}; {cls.gives!r} is required here: "
+                "a cross-encoder ends in scores, a bi-encoder in a sentence_embedding."
             )
         return cls(transformer, heads)
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor
     ) -> Tensor:
-        """Compute logits ``[pairs, labels]``."""
+        """Compute logits ``[pairs, labels]``, or embeddings ``[texts, width]``."""
         features: Features = {
             "input_ids": input_ids,
             "attention_mask": attention_mask,
@@ -130,8 +137,14 @@ class Modular(nn.Module):
         features = self.transformer(features)
         for head in self.heads:
             features = head(features)
-        scores: Tensor = features["scores"]
-        return scores.float()
+        output: Tensor = features[self.gives]
+        return output.float()
+
+
+class SentenceEmbedder(Modular):
+    """A bi-encoder: its modules end in one vector a text."""
+
+    gives = "sentence_embedding"
 
 
 def _head(name: str, spec: ModelSpec) -> Callable[[Path], nn.Module]:

@@ -1,0 +1,251 @@
+"""Bi-encoders: texts as vectors, and the documents whose vectors are nearest to a query's."""
+
+import json
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from crossrank.backends.torch import DTYPES, TorchBackend
+from crossrank.batching import collate, plan
+from crossrank.errors import InputError, OutOfMemoryError, UnsupportedModelError
+from crossrank.models.integrity import digest
+from crossrank.models.reading import read_json, read_spec
+from crossrank.models.source import locate
+from crossrank.models.spec import ModelSpec
+from crossrank.models.torch_modules.modular import SentenceEmbedder
+from crossrank.retrieval.base import Hits
+from crossrank.retrieval.texts import StoredTexts
+from crossrank.retrieval.vectors import nearest
+from crossrank.tokenization import Encoded, PairTokenizer
+from crossrank.types import Floats, Pair
+
+Role = Literal["query", "document"]
+
+PROMPTS: dict[Role, tuple[str, ...]] = {
+    "query": ("query",),
+    "document": ("document", "passage", "corpus"),
+}
+"""Which of a model's prompts goes before a text, as in sentence-transformers."""
+
+BLOCK_TEXTS = 8192
+"""Texts that are sorted by length, computed and written together."""
+
+
+class BiEncoder:
+    """A model in sentence-transformers' layout that makes one vector of a text.
+
+    Vectors have length 1, so that inner products are cosines, unless the model says that it is to
+    be compared by inner products (``similarity_fn_name`` is ``dot``).
+
+    Attributes:
+        width: Numbers a vector.
+        digest: Says which weights and settings these are.
+
+    Example:
+        >>> encoder = BiEncoder.load("all-MiniLM-L6-v2")                    # doctest: +SKIP
+        >>> encoder.encode(["How do magnets work?"], role="query").shape    # doctest: +SKIP
+        (1, 384)
+    """
+
+    def __init__(self, spec: ModelSpec, backend: TorchBackend) -> None:
+        self._spec = spec
+        self._backend = backend
+        self._tokenizer = PairTokenizer(
+            spec.tokenizer_file, spec.template, max_length=spec.max_length
+        ).tokenizer
+        self._tokenizer.enable_truncation(spec.max_length)
+        file = spec.folder / "config_sentence_transformers.json"
+        saved = read_json(file) if file.is_file() else {}
+        self._normalize = saved.get("similarity_fn_name") not in ("dot", "dot_score")
+        self.width = self._encode(["a"]).shape[1]
+        self.digest = f"{digest(spec, backend.files)} {backend.precision}"
+
+    @classmethod
+    def load(
+        cls,
+        name: str | Path,
+        *,
+        device: str | None = None,
+        precision: Literal["fp32", "fp16", "bf16"] = "fp32",
+    ) -> Self:
+        """Load a bi-encoder; of its weights only safetensors files are read.
+
+        Args:
+            name: A folder, or a hub id; one without an organisation is looked for in
+                ``sentence-transformers/``.
+            device: E.g. ``"cpu"``; by default a GPU if there is one.
+            precision: What the weights are computed in.
+
+        Raises:
+            ModelNotFoundError: There is no such folder or repository.
+            ModelFileError: A file is missing, damaged or refused.
+            UnsupportedModelError: It is no bi-encoder in this layout.
+        """
+        if "/" not in str(name) and not Path(name).is_dir():
+            name = f"sentence-transformers/{name}"
+        folder = locate(name, backend="torch")
+        if not (folder / "modules.json").is_file():
+            raise UnsupportedModelError(
+                f"A bi-encoder in sentence-transformers' layout is required, and {name} has no "
+                "modules.json. Save it once with SentenceTransformer(...).save_pretrained."
+            )
+        spec = read_spec(folder, str(name))
+        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        module = SentenceEmbedder.load(spec, DTYPES[precision], {}).eval().to(place)
+        backend = TorchBackend(module, device=place, precision=precision, reason="bi-encoder")
+        backend.files = tuple(sorted(folder.rglob("*.safetensors")))
+        return cls(spec, backend)
+
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+        return self._backend.device
+
+    def encode(self, texts: Sequence[str], *, role: Role) -> Floats:
+        """Compute the vectors of texts.
+
+        Args:
+            texts: The texts; equal ones are computed once. Long ones are cut.
+            role: What they are; a model may have a prompt for queries and one for documents.
+
+        Returns:
+            Vectors ``[texts, width]``, in the order of the texts.
+        """
+        prompts = self._spec.prompts
+        prompt = next((prompts[name] for name in PROMPTS[role] if name in prompts), "")
+        distinct = dict.fromkeys(texts)
+        places = {text: place for place, text in enumerate(distinct)}
+        vectors = np.empty((len(distinct), self.width), dtype=np.float32)
+        remaining = iter(distinct)
+        start = 0
+        while block := list(islice(remaining, BLOCK_TEXTS)):
+            vectors[start : start + len(block)] = self._encode([prompt + text for text in block])
+            start += len(block)
+        return vectors[[places[text] for text in texts]]
+
+    def _encode(self, texts: list[str]) -> Floats:
+        encodings = self._tokenizer.encode_batch_fast([_clean(text) for text in texts])
+        encoded = [
+            Encoded(np.array(encoding.ids, dtype=np.int32), document_start=len(encoding.ids))
+            for encoding in encodings
+        ]
+        lengths = [len(text.ids) for text in encoded]
+        parts: list[tuple[NDArray[np.intp], Floats]] = []
+        for rows in plan(lengths, budget=self._backend.token_budget):
+            parts.append((rows, self._forward([encoded[row] for row in rows])))
+        vectors = np.concatenate([part for _, part in parts])
+        vectors[np.concatenate([rows for rows, _ in parts])] = vectors.copy()
+        if self._normalize:
+            lengths_of = np.linalg.norm(vectors, axis=1, keepdims=True)
+            vectors /= np.maximum(lengths_of, 1e-12)
+        return vectors
+
+    def _forward(self, batch: list[Encoded]) -> Floats:
+        """Compute a batch, in halves when memory runs out."""
+        try:
+            return self._backend.forward(
+                collate(batch, pad_token_id=self._spec.pad_token_id, side=self._spec.padding_side)
+            )
+        except OutOfMemoryError:
+            if len(batch) == 1:
+                raise
+        middle = len(batch) // 2
+        return np.concatenate((self._forward(batch[:middle]), self._forward(batch[middle:])))
+
+
+def embed(
+    encoder: BiEncoder,
+    texts: StoredTexts,
+    file: Path,
+    *,
+    progress: Callable[[int], object] = lambda _: None,
+) -> NDArray[np.float16]:
+    """Write the vectors of documents to a file, and map it into memory.
+
+    What another process has done of the same work is kept: beside the file lies
+    ``NAME.progress``, which says how many of which texts and of which model are done.
+
+    Args:
+        encoder: Computes the vectors.
+        texts: The documents.
+        file: An ``.npy`` file, fp16, ``[documents, width]``.
+        progress: Told how many texts were done since the last call.
+
+    Returns:
+        The vectors.
+    """
+    journal = file.with_name(f"{file.name}.progress")
+    job = {"texts": texts.digest, "model": encoder.digest}
+    done = _done(journal, job) if file.is_file() else 0
+    progress(done)
+    vectors: Any
+    if done:
+        vectors = np.load(file, mmap_mode="r+")
+    else:
+        journal.unlink(missing_ok=True)
+        vectors = np.lib.format.open_memmap(
+            file, mode="w+", dtype=np.float16, shape=(len(texts), encoder.width)
+        )
+    for start in range(done, len(texts), BLOCK_TEXTS):
+        block = [texts[place] for place in range(start, min(start + BLOCK_TEXTS, len(texts)))]
+        vectors[start : start + len(block)] = encoder.encode(block, role="document")
+        vectors.flush()
+        state = json.dumps(job | {"rows": start + len(block)})
+        replacement = journal.with_name(f"{journal.name}.new")
+        replacement.write_text(state, encoding="utf-8")
+        replacement.replace(journal)
+        progress(len(block))
+    return np.load(file, mmap_mode="r")  # type: ignore[no-any-return]
+
+
+class Dense:
+    """Documents ranked by the inner product of their vector and the query's.
+
+    Args:
+        encoder: Makes the vectors of queries.
+        vectors: The documents' vectors, as ``embed`` writes them.
+    """
+
+    def __init__(self, encoder: BiEncoder, vectors: NDArray[np.float16]) -> None:
+        if vectors.ndim != 2 or vectors.shape[1] != encoder.width:
+            raise InputError(
+                f"Vectors [documents, {encoder.width}] are required, as wide as the model's; "
+                f"received {list(vectors.shape)}."
+            )
+        self.encoder = encoder
+        self.vectors = vectors
+
+    def search_many(self, queries: Sequence[str], k: int) -> list[Hits]:
+        """Find the nearest documents of each query: exact, ties by position."""
+        return self.search_vectors(self.encoder.encode(queries, role="query"), k)
+
+    def search_vectors(self, queries: Floats, k: int) -> list[Hits]:
+        """Find the nearest documents of vectors ``[queries, width]``."""
+        return nearest(queries, self.vectors, k, device=self.encoder.device)
+
+    def score(self, pairs: Sequence[Pair]) -> Floats:
+        """Score pairs of a query and any text; ``[pairs]``."""
+        queries = self.encoder.encode([query for query, _ in pairs], role="query")
+        documents = self.encoder.encode([document for _, document in pairs], role="document")
+        scores: Floats = np.einsum("pw,pw->p", queries, documents)
+        return scores
+
+
+def _done(journal: Path, job: dict[str, str]) -> int:
+    """How many texts an earlier process has done of the same job."""
+    try:
+        state = json.loads(journal.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0
+    rows = state.pop("rows", 0)
+    return int(rows) if state == job else 0
+
+
+def _clean(text: str) -> str:
+    """Replace lone surrogates, which no tokenizer accepts."""
+    return text.encode("utf-8", "replace").decode("utf-8")
