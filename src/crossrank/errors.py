@@ -13,8 +13,9 @@
     │   └── OutOfMemoryError    the device has no memory for the batch (the engine retries smaller)
     ├── InvalidScoreError       the model answered NaN or infinity
     ├── CacheError              the score cache cannot be used
-    └── ExportError             an export failed; nothing was written
-        └── QualityLimitError   the export lost more ranking quality than allowed
+    ├── ExportError             an export failed; nothing was written
+    │   └── QualityLimitError   the export lost more ranking quality than allowed
+    └── TrainingError           a training run had to stop; its checkpoints are kept
 
 Each message says what was required, what was received and what to do.
 """
@@ -70,3 +71,7 @@ class ExportError(CrossRankError):
 
 class QualityLimitError(ExportError):
     """The export lost more ranking quality than the stated limit."""
+
+
+class TrainingError(CrossRankError):
+    """A training run had to stop; its checkpoints are kept."""

@@ -5,11 +5,15 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crossrank.errors import InputError
 from crossrank.models.files import companions, list_names, weight_files
+from crossrank.models.reading import read_json
 from crossrank.models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _REFUSED = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack"}
 
@@ -39,6 +43,24 @@ def save_model(
     _change_json(target / "tokenizer_config.json", model_max_length=spec.max_length)
     if not (target / "tokenizer.json").exists():
         shutil.copyfile(spec.tokenizer_file, target / "tokenizer.json")
+
+
+def save_trained(spec: ModelSpec, module: "nn.Module", path: str | Path, activation: str) -> None:
+    """Write a model whose weights have been trained; the card of the old one is left out.
+
+    Args:
+        spec: The model that training started from.
+        module: What ``load_module`` returned for it, trained.
+        path: The folder to write; what it holds of another model is replaced.
+        activation: Dotted path of the torch class that makes scores of logits.
+    """
+    from crossrank.models.torch_modules.saving import save_weights
+
+    target = Path(path)
+    save_model(spec, target, activation=None, weights=False)
+    (target / "README.md").unlink(missing_ok=True)
+    save_weights(module, spec, target)
+    _set_activation(target, read_json(target / "config.json"), activation)
 
 
 def _names(folder: Path, weights: bool) -> list[str]:

@@ -12,9 +12,11 @@ class Example:
         documents: At least one document.
         labels: A label a document: a grade, 0 or 1, a class, or a similarity.
         teacher_scores: A teacher's logit a document, where the data has them.
+        dataset: Which dataset it comes from, where several are trained on at once.
     """
 
     query: str
     documents: tuple[str, ...]
     labels: tuple[float, ...]
     teacher_scores: tuple[float, ...] | None = None
+    dataset: int = 0

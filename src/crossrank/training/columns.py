@@ -1,0 +1,324 @@
+"""Recognising what the columns of a dataset mean.
+
+The conventions are those that sentence-transformers documents for training cross-encoders. What
+counts is the type of the columns and their order; names count only where the table says so.
+
+==========================================  ======================================  =============
+texts                                       numbers                                 one row
+==========================================  ======================================  =============
+two texts                                   a number: label, labels, score, scores  a pair
+``query, positive``                                                                 labels 1
+``query, positive, negative``, or           teacher's logits or margins:            labels 1, 0 …
+``negative_1 … negative_n``, or a list      ``teacher_scores`` or a name as above
+``negatives``
+a text and a list of documents              a list: label, labels, score, scores    a list
+==========================================  ======================================  =============
+
+Wherever there are labels, ``teacher_scores`` may stand beside them or in their place.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from crossrank.errors import InputError
+from crossrank.training.examples import Example
+
+LABELS = ("label", "labels", "score", "scores")
+"""Names that a column of labels may have."""
+
+TEACHER = "teacher_scores"
+"""Name of a column with the logits of a teacher."""
+
+_QUERIES = ("query", "question", "anchor")
+_NEGATIVE = re.compile(r"negatives?(_?\d+)?")
+_ROWS_AT_ONCE = 1000
+
+_CONVENTIONS = (
+    "two texts and a number 'label' or 'score'; query, positive; query, positive, negative "
+    "(or negative_1 ... negative_n, or a list 'negatives'), if wanted with a teacher's 'scores'; "
+    "query, a list of documents, and a list of 'labels'; 'teacher_scores' beside labels or in "
+    "their place"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which column plays which part.
+
+    Attributes:
+        source: The dataset, as messages call it.
+        query: The column of queries.
+        texts: Columns that hold one document each.
+        listed: The column that holds a list of documents.
+        labels: The column of labels.
+        teacher: The column of a teacher's scores, which are the labels too where there are none.
+        positive_first: Whether the first document has the label 1 and the others 0.
+    """
+
+    source: str
+    query: str
+    texts: tuple[str, ...] = ()
+    listed: str | None = None
+    labels: str | None = None
+    teacher: str | None = None
+    positive_first: bool = False
+
+    def example(self, row: Mapping[str, Any], number: int, dataset: int = 0) -> Example:
+        """Read a row.
+
+        Args:
+            row: Values by column.
+            number: Its position in the dataset, from 0; messages count from 1.
+            dataset: What ``Example.dataset`` is to be.
+
+        Raises:
+            InputError: A value is missing, of the wrong type, no finite number, or there are more
+                or fewer of them than documents; the message names dataset, row and column.
+        """
+        cell = _Cell(self.source, number, row)
+        documents = tuple(cell.text(name) for name in self.texts)
+        if self.listed:
+            documents += cell.texts(self.listed, least=0 if self.texts else 1)
+        teacher = self._teacher_scores(cell, len(documents))
+        if self.positive_first:
+            labels = (1.0,) + (0.0,) * (len(documents) - 1)
+        else:
+            labels = cell.numbers(self.labels, (len(documents),)) if self.labels else teacher or ()
+        return Example(cell.text(self.query), documents, labels, teacher, dataset)
+
+    def _teacher_scores(self, cell: "_Cell", documents: int) -> tuple[float, ...] | None:
+        if self.teacher is None:
+            return None
+        if not self.positive_first:
+            return cell.numbers(self.teacher, (documents,))
+        values = cell.numbers(self.teacher, (documents, documents - 1))
+        if len(values) == documents:
+            return values
+        # Margins between the positive and each negative: any scores with these differences do.
+        return (values[0], *(values[0] - margin for margin in values))
+
+
+class Examples(Sequence[Example]):
+    """A dataset, read row by row as examples.
+
+    Args:
+        dataset: A ``datasets.Dataset``.
+        source: The dataset's name in messages.
+        number: What ``Example.dataset`` is to be, where there are several datasets.
+
+    Raises:
+        InputError: Its columns follow none of the conventions, or it has no row.
+
+    Example:
+        >>> from datasets import Dataset
+        >>> rows = {"query": ["q"], "positive": ["yes"], "negative": ["no"]}
+        >>> Examples(Dataset.from_dict(rows))[0]
+        Example(query='q', documents=('yes', 'no'), labels=(1.0, 0.0), teacher_scores=None,
+                dataset=0)
+    """
+
+    def __init__(self, dataset: Any, source: str = "the dataset", number: int = 0) -> None:
+        self.columns = recognise(dataset.features, source)
+        if not len(dataset):
+            raise InputError(f"{source}: at least one row is required, and there is none.")
+        self.dataset = dataset.with_format(None)
+        self.number = number
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, position: Any) -> Any:
+        if isinstance(position, slice):
+            return [self[row] for row in range(*position.indices(len(self)))]
+        row = range(len(self))[position]
+        return self.columns.example(self.dataset[row], row, self.number)
+
+    def __iter__(self) -> Iterator[Example]:
+        number = 0
+        for batch in self.dataset.iter(batch_size=_ROWS_AT_ONCE):
+            for values in zip(*batch.values(), strict=True):
+                row = dict(zip(batch, values, strict=True))
+                yield self.columns.example(row, number, self.number)
+                number += 1
+
+
+def recognise(features: Mapping[str, Any], source: str = "the dataset") -> Columns:
+    """Find out what each column means.
+
+    Args:
+        features: The ``features`` of a ``datasets.Dataset``.
+        source: The dataset's name in messages.
+
+    Raises:
+        InputError: The columns follow none of the conventions, or there is one too many; the
+            message names the columns and the conventions.
+
+    Example:
+        >>> from datasets import Value
+        >>> text, number = Value("string"), Value("float32")
+        >>> recognise({"sentence1": text, "sentence2": text, "score": number}).labels
+        'score'
+    """
+    table = _Table(source, {name: _kind(feature) for name, feature in features.items()})
+    texts, lists = table.named("text"), table.named("texts")
+    labels, teacher = table.numbers()
+    if not texts:
+        table.refuse("A column of queries is required, and none holds texts.")
+    query = next((name for name in texts if name in _QUERIES), texts[0])
+    documents = [name for name in texts if name != query]
+    if lists and not documents:
+        return _list(table, query, lists, labels, teacher)
+    if not documents:
+        table.refuse("A column of documents is required beside the queries.")
+    if len(documents) == 1 and not lists and (labels or teacher):
+        return _pair(table, query, documents[0], labels, teacher)
+    return _tuple(table, query, documents, lists, labels, teacher)
+
+
+def _pair(
+    table: "_Table", query: str, document: str, labels: str | None, teacher: str | None
+) -> Columns:
+    for name in filter(None, (labels, teacher)):
+        table.require(name, "number")
+    return Columns(table.source, query, (document,), labels=labels, teacher=teacher)
+
+
+def _list(
+    table: "_Table", query: str, lists: list[str], labels: str | None, teacher: str | None
+) -> Columns:
+    table.at_most_one(lists)
+    if labels is None and teacher is None:
+        table.refuse(
+            f"{lists[0]!r} is a list of documents: a list of labels is required beside it."
+        )
+    for name in filter(None, (labels, teacher)):
+        table.require(name, "numbers")
+    return Columns(table.source, query, listed=lists[0], labels=labels, teacher=teacher)
+
+
+def _tuple(
+    table: "_Table",
+    query: str,
+    documents: list[str],
+    lists: list[str],
+    labels: str | None,
+    teacher: str | None,
+) -> Columns:
+    """A positive, then negatives; numbers beside them can only be a teacher's."""
+    for name in (*documents[1:], *lists):
+        if not _NEGATIVE.fullmatch(name):
+            table.refuse(f"{name!r} is a column too many.")
+    table.at_most_one(lists)
+    scores = [name for name in (labels, teacher) if name]
+    table.at_most_one(scores)
+    if scores and (lists or len(documents) > 2):
+        table.require(scores[0], "numbers")
+    return Columns(
+        table.source,
+        query,
+        tuple(documents),
+        listed=lists[0] if lists else None,
+        teacher=scores[0] if scores else None,
+        positive_first=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The columns of a dataset, by what they hold: text, texts, number, numbers, or other."""
+
+    source: str
+    kinds: dict[str, str] = field(default_factory=dict)
+
+    def named(self, kind: str) -> list[str]:
+        return [name for name, own in self.kinds.items() if own == kind and not _is_target(name)]
+
+    def numbers(self) -> tuple[str | None, str | None]:
+        """The columns of labels and of teacher scores."""
+        for name, kind in self.kinds.items():
+            if kind == "other":
+                self.refuse(f"{name!r} holds neither texts nor numbers nor lists of them.")
+            if _is_target(name) and kind in ("text", "texts"):
+                self.refuse(f"{name!r} must hold numbers. Encode classes as 0, 1, 2 and so on.")
+            if not _is_target(name) and kind in ("number", "numbers"):
+                self.refuse(f"{name!r} is a column too many.")
+        labels = [name for name in self.kinds if name in LABELS]
+        self.at_most_one(labels)
+        return labels[0] if labels else None, TEACHER if TEACHER in self.kinds else None
+
+    def at_most_one(self, names: Sequence[str]) -> None:
+        if len(names) > 1:
+            self.refuse(f"{names[1]!r} is a column too many beside {names[0]!r}.")
+
+    def require(self, name: str, kind: str) -> None:
+        if self.kinds[name] != kind:
+            wanted = "one number" if kind == "number" else "a list of numbers, one a document,"
+            self.refuse(f"{name!r} must hold {wanted} in each row.")
+
+    def refuse(self, problem: str) -> NoReturn:
+        received = ", ".join(f"{name!r} ({kind})" for name, kind in self.kinds.items())
+        raise InputError(
+            f"{self.source}: {problem} Received the columns {received or '(none)'}; known are: "
+            f"{_CONVENTIONS}. Rename or remove columns, e.g. with dataset.remove_columns."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """The values of one row, checked as they are taken out."""
+
+    source: str
+    number: int
+    row: Mapping[str, Any]
+
+    def text(self, column: str) -> str:
+        value = self.row[column]
+        if not isinstance(value, str):
+            self._refuse(column, "a text is required", value)
+        return value
+
+    def texts(self, column: str, *, least: int) -> tuple[str, ...]:
+        values = self.row[column]
+        if not isinstance(values, list) or len(values) < least:
+            self._refuse(column, "a list of documents is required", values)
+        for value in values:
+            if not isinstance(value, str):
+                self._refuse(column, "each document must be a text", value)
+        return tuple(values)
+
+    def numbers(self, column: str, sizes: Iterable[int]) -> tuple[float, ...]:
+        values = self.row[column]
+        if not isinstance(values, list):
+            values = [values]
+        if len(values) not in sizes:
+            wanted = " or ".join(map(str, sizes))
+            self._refuse(column, f"as many numbers as documents, {wanted}, are required", values)
+        for value in values:
+            if not isinstance(value, int | float) or not math.isfinite(value):
+                self._refuse(column, "a finite number is required", value)
+        return tuple(map(float, values))
+
+    def _refuse(self, column: str, wanted: str, value: Any) -> NoReturn:
+        raise InputError(
+            f"{self.source}, row {self.number + 1}, column {column!r}: {wanted}, "
+            f"received {value!r:.80}."
+        )
+
+
+def _is_target(name: str) -> bool:
+    return name in LABELS or name == TEACHER
+
+
+def _kind(feature: Any) -> str:
+    """Say what a column holds, by its feature."""
+    inner = getattr(feature, "feature", None)
+    if inner is not None:
+        kind = _kind(inner)
+        return kind + "s" if kind in ("text", "number") else "other"
+    dtype = str(getattr(feature, "dtype", None))
+    if dtype in ("string", "large_string", "string_view"):
+        return "text"
+    return "number" if re.match("bool|u?int|float", dtype) else "other"

@@ -1,0 +1,206 @@
+"""One training step in parts: mini-batches without padding to speak of, and exact gradients.
+
+Losses are means over queries, so a batch is split between queries, and each part's gradient is
+added as soon as it is known. Only a list that is too long to be held at once needs more: gradient
+caching (Gao et al., 2021, arXiv:2101.06983) computes its scores without a graph, then the gradient
+of the loss by each score, then each mini-batch again with a graph. Memory depends on the size of a
+part, not on that of the batch.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from crossrank.batching import collate
+from crossrank.models import ModelSpec
+from crossrank.tokenization import Encoded
+from crossrank.training.collation import TrainingBatch
+
+MAX_PADDING = 0.05
+"""Largest share of padding in a mini-batch."""
+
+Score = Callable[[Sequence[Encoded]], Tensor]
+"""Computes logits ``[pairs, labels]`` of a mini-batch."""
+
+
+def plan(lengths: Sequence[int], tokens: int) -> Iterator[NDArray[np.intp]]:
+    """Group sequences into mini-batches that are nearly free of padding.
+
+    Args:
+        lengths: Tokens of each sequence.
+        tokens: Most tokens a mini-batch has, padding included; a longer sequence goes alone.
+
+    Yields:
+        Positions in ``lengths``, longest first; every position once.
+
+    Example:
+        >>> [part.tolist() for part in plan([100, 20, 99, 20], tokens=1000)]
+        [[0, 2], [1, 3]]
+    """
+    order = np.argsort(-np.asarray(lengths), kind="stable")
+    start = used = 0
+    for end, position in enumerate(order):
+        longest, length = lengths[order[start]], lengths[position]
+        area = longest * (end - start + 1)
+        if end > start and (area > tokens or used + length < (1 - MAX_PADDING) * area):
+            yield order[start:end]
+            start, used = end, 0
+        used += length
+    if len(order):
+        yield order[start:]
+
+
+@dataclass
+class Scorer:
+    """Scores mini-batches with a model.
+
+    Attributes:
+        model: The module, perhaps wrapped for several processes.
+        spec: What its padding looks like.
+        device: Where it computes.
+        tokens: How many tokens had an input so far, with padding and without.
+    """
+
+    model: nn.Module
+    spec: ModelSpec
+    device: torch.device
+    tokens: list[int] = field(default_factory=lambda: [0, 0])
+
+    def __call__(self, encoded: Sequence[Encoded]) -> Tensor:
+        """Compute logits ``[pairs, labels]``."""
+        batch = collate(encoded, pad_token_id=self.spec.pad_token_id, side=self.spec.padding_side)
+        padded = not batch.attention_mask.all()
+        self.tokens[0] += batch.input_ids.size
+        self.tokens[1] += int(batch.attention_mask.sum())
+        ids, mask, types = (
+            torch.from_numpy(array).to(self.device)
+            for array in (batch.input_ids, batch.attention_mask, batch.token_type_ids)
+        )
+        logits: Tensor = self.model(ids, mask if padded else None, types)
+        return logits
+
+
+@dataclass(frozen=True)
+class Step:
+    """Computes the gradient of one batch.
+
+    Attributes:
+        score: Computes logits of a mini-batch.
+        loss: Loss of a whole batch, given its logits ``[pairs, labels]``.
+        separable: Whether the loss is a mean over queries.
+        mini_batch: Most tokens that are computed at once.
+        part: Most tokens whose graph is held at once.
+        backward: Adds a value's gradient to the parameters'.
+        unsynchronised: Holds back the exchange between processes but for the last mini-batch.
+    """
+
+    score: Score
+    loss: Callable[[Tensor, TrainingBatch], Tensor]
+    separable: bool
+    mini_batch: int
+    part: int
+    backward: Callable[[Tensor], None]
+    unsynchronised: Callable[[], AbstractContextManager[None]]
+
+    def run(self, batch: TrainingBatch) -> tuple[Tensor, Tensor]:
+        """Add the gradient of the batch's loss to the parameters.
+
+        Returns:
+            The loss, a scalar, and the logits ``[pairs, labels]``, both without a graph.
+        """
+        parts = list(split(batch, self.part)) if self.separable else [np.arange(len(batch))]
+        total: Tensor | None = None
+        logits: list[Tensor] = []
+        for number, rows in enumerate(parts):
+            chosen = batch.select(rows)
+            share = len(rows) / len(batch)
+            last = number == len(parts) - 1
+            fits = sum(len(pair.ids) for pair in chosen.encoded) <= self.part
+            value, scores = (self._direct if fits else self._cached)(chosen, share, last)
+            total = value if total is None else total + value
+            logits.append(scores)
+        assert total is not None
+        return total, torch.cat(logits)
+
+    def _direct(self, batch: TrainingBatch, share: float, last: bool) -> tuple[Tensor, Tensor]:
+        """Hold the graph of the whole part."""
+        with _either(last, self.unsynchronised):
+            logits = self._assemble([self.score(pairs) for _, pairs in self._plan(batch)], batch)
+            value = self.loss(logits, batch) * share
+            self.backward(value)
+        return value.detach(), logits.detach()
+
+    def _cached(self, batch: TrainingBatch, share: float, last: bool) -> tuple[Tensor, Tensor]:
+        """Hold the graph of one mini-batch; everything is computed twice."""
+        mini_batches = list(self._plan(batch))
+        states, outputs = [], []
+        with torch.no_grad():
+            for _, pairs in mini_batches:
+                states.append(_Random.now())
+                outputs.append(self.score(pairs))
+        logits = self._assemble(outputs, batch).requires_grad_()
+        value = self.loss(logits, batch) * share
+        (gradient,) = torch.autograd.grad(value, logits)
+        after = _Random.now()
+        for number, (rows, pairs) in enumerate(mini_batches):
+            states[number].restore()  # the same dropout as the first time
+            final = last and number == len(mini_batches) - 1
+            with _either(final, self.unsynchronised):
+                index = torch.from_numpy(rows).to(gradient.device)
+                self.backward((self.score(pairs) * gradient[index]).sum())
+        after.restore()
+        return value.detach(), logits.detach()
+
+    def _plan(self, batch: TrainingBatch) -> Iterator[tuple[NDArray[np.intp], list[Encoded]]]:
+        for rows in plan([len(pair.ids) for pair in batch.encoded], self.mini_batch):
+            yield rows, [batch.encoded[row] for row in rows]
+
+    def _assemble(self, outputs: list[Tensor], batch: TrainingBatch) -> Tensor:
+        """Put the logits of mini-batches into the order of the batch."""
+        order = np.concatenate([rows for rows, _ in self._plan(batch)])
+        joined = torch.cat(outputs)
+        return joined[torch.from_numpy(np.argsort(order)).to(joined.device)]
+
+
+def split(batch: TrainingBatch, tokens: int) -> Iterator[NDArray[np.intp]]:
+    """Group queries of a batch into parts; a query with more tokens makes a part of its own.
+
+    Yields:
+        Rows of the batch, in order.
+    """
+    sizes = np.zeros(len(batch), dtype=np.int64)
+    np.add.at(sizes, batch.rows.cpu().numpy(), [len(pair.ids) for pair in batch.encoded])
+    start = 0
+    for end in range(1, len(batch) + 1):
+        if end == len(batch) or sizes[start : end + 1].sum() > tokens:
+            yield np.arange(start, end)
+            start = end
+
+
+@dataclass(frozen=True)
+class _Random:
+    """Where the random numbers stand that dropout takes."""
+
+    cpu: Tensor
+    cuda: list[Tensor]
+
+    @classmethod
+    def now(cls) -> "_Random":
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        return cls(torch.get_rng_state(), cuda)
+
+    def restore(self) -> None:
+        torch.set_rng_state(self.cpu)
+        if self.cuda:
+            torch.cuda.set_rng_state_all(self.cuda)
+
+
+def _either(
+    synchronised: bool, unsynchronised: Callable[[], AbstractContextManager[None]]
+) -> AbstractContextManager[None]:
+    return nullcontext() if synchronised else unsynchronised()
