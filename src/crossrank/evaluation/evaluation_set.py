@@ -1,5 +1,6 @@
 """What an export is judged on: queries with candidates and judgements."""
 
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -7,6 +8,9 @@ from typing import Self
 from crossrank.errors import InputError
 from crossrank.evaluation.trec import read_qrels, read_run, read_texts
 from crossrank.types import Pair, Qrels, Run
+
+RUNS = ("runs/bm25.txt", "run.txt")
+"""Where a folder has its first stage's run."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +39,19 @@ class EvaluationSet:
             depth: How many candidates a query has at most.
 
         Raises:
-            InputError: A file is missing or malformed.
+            InputError: A file is missing or malformed, or names a text that there is not.
         """
         home = Path(folder)
         qrels = _first(home, "qrels.txt", "qrels/test.tsv")
-        run = read_run(_first(home, "runs/bm25.txt", "run.txt"))
+        ranked = _first(home, *RUNS)
+        run = read_run(ranked)
         best = {
             query: dict(sorted(scores.items(), key=lambda item: -item[1])[:depth])
             for query, scores in run.items()
         }
         queries = read_texts(home / "queries.jsonl")
         documents = read_texts(home / "corpus.jsonl")
+        check_ids(best, queries, documents, ranked)
         return cls(queries, documents, read_qrels(qrels), best)
 
     def pairs(self) -> list[Pair]:
@@ -65,8 +71,35 @@ class EvaluationSet:
         }
 
 
+def find_file(folder: Path, names: Iterable[str]) -> Path | None:
+    """Give the first of these files that a folder has."""
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def check_ids(
+    table: Qrels | Run, queries: Container[str], documents: Container[str], path: Path
+) -> None:
+    """See that judgements or a run name nothing that has no text.
+
+    Args:
+        table: By query id and document id.
+        queries: Ids of the queries.
+        documents: Ids of the documents.
+        path: Where the table was read from.
+
+    Raises:
+        InputError: An id is unknown.
+    """
+    for query, entries in table.items():
+        if query not in queries:
+            raise InputError(f"{path}: the query {query!r} is not in queries.jsonl.")
+        for document in entries:
+            if document not in documents:
+                raise InputError(f"{path}: the document {document!r} is not in corpus.jsonl.")
+
+
 def _first(home: Path, *names: str) -> Path:
-    for name in names:
-        if (home / name).is_file():
-            return home / name
-    raise InputError(f"One of {', '.join(names)} is required in {home}, and there is none.")
+    found = find_file(home, names)
+    if found is None:
+        raise InputError(f"One of {', '.join(names)} is required in {home}, and there is none.")
+    return found

@@ -56,7 +56,7 @@ class Outcome:
 
         Example:
             >>> str(Outcome({"spearman": 0.8}, size=103).interval("spearman"))
-            '0.800 [0.704, 0.867]'
+            '0.800 [0.703, 0.868]'
         """
         if name in self.each:
             return bootstrap(self.each[name])

@@ -10,19 +10,18 @@ from pathlib import Path
 from datasets import Dataset
 
 from crossrank.errors import InputError
+from crossrank.evaluation.evaluation_set import RUNS, check_ids, find_file
 from crossrank.evaluation.trec import read_qrels, read_run, read_texts
 from crossrank.optional import require
 from crossrank.text_files import is_gzip, name_of, read_csv, read_objects, read_tsv, stem_suffix
 from crossrank.training.columns import TEACHER, Examples
 from crossrank.training.row_files import Row, Rows, write_rows
-from crossrank.types import Qrels, Run
 
 Names = Mapping[str, str] | Sequence[str]
 """Columns of a file by the names they are to have; or names of the columns of a file without
 any."""
 
 QRELS = ("qrels/train.tsv", "qrels.txt")
-RUNS = ("runs/bm25.txt", "run.txt")
 _ROWS_AT_ONCE = 1000
 
 
@@ -158,17 +157,18 @@ def _parquet(path: Path) -> Rows:
 
 def _folder(folder: Path, depth: int) -> Rows:
     """Judged documents of each query, and the best of the first stage."""
-    judged = first_file(folder, QRELS)
+    judged = find_file(folder, QRELS)
     if judged is None or not (folder / "queries.jsonl").is_file():
         raise InputError(
             f"{folder}: a folder must be one that datasets' save_to_disk wrote, or hold "
             f"queries.jsonl, corpus.jsonl and one of {', '.join(QRELS)}."
         )
     queries, corpus = read_texts(folder / "queries.jsonl"), read_texts(folder / "corpus.jsonl")
-    found = first_file(folder, RUNS)
-    qrels, run = read_qrels(judged), read_run(found) if found else {}
-    _check_ids(qrels, queries, corpus, judged)
-    _check_ids({query: run[query] for query in run if query in qrels}, queries, corpus, found)
+    qrels, run = read_qrels(judged), {}
+    check_ids(qrels, queries, corpus, judged)
+    if ranked := find_file(folder, RUNS):
+        run = {query: scores for query, scores in read_run(ranked).items() if query in qrels}
+        check_ids(run, queries, corpus, ranked)
     for query, grades in qrels.items():
         first_stage = sorted(run.get(query, {}).items(), key=lambda entry: -entry[1])[:depth]
         labels = dict.fromkeys((document for document, _ in first_stage), 0) | grades
@@ -182,22 +182,6 @@ def _folder(folder: Path, depth: int) -> Rows:
                 ],  # -1, -2: not relevant either
             },
         )
-
-
-def first_file(folder: Path, names: Iterable[str]) -> Path | None:
-    """Give the first of these files that a folder has."""
-    return next((folder / name for name in names if (folder / name).is_file()), None)
-
-
-def _check_ids(
-    table: Qrels | Run, queries: Mapping[str, str], corpus: Mapping[str, str], path: Path | None
-) -> None:
-    for query, documents in table.items():
-        if query not in queries:
-            raise InputError(f"{path}: the query {query!r} is not in queries.jsonl.")
-        for document in documents:
-            if document not in corpus:
-                raise InputError(f"{path}: the document {document!r} is not in corpus.jsonl.")
 
 
 def _taken(rows: Rows, columns: Mapping[str, str], source: str) -> Rows:
