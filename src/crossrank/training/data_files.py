@@ -15,6 +15,7 @@ from crossrank.evaluation.trec import read_qrels, read_run, read_texts
 from crossrank.optional import require
 from crossrank.text_files import is_gzip, name_of, read_csv, read_objects, read_tsv, stem_suffix
 from crossrank.training.columns import TEACHER, Examples
+from crossrank.training.examples import Example
 from crossrank.training.row_files import Row, Rows, write_rows
 
 Names = Mapping[str, str] | Sequence[str]
@@ -86,26 +87,35 @@ def lists_by_query(examples: Examples, store: str | Path) -> Dataset:
         >>> joined[0]
         {'query': 'q', 'documents': ['a', 'c'], 'labels': [1.0, 0.0]}
     """
+    source = examples.columns.source
+    joined = join_by_query(examples)
+    return write_rows(((source, _list_row(example)) for example in joined), Path(store), source)
+
+
+def join_by_query(examples: Iterable[Example]) -> list[Example]:
+    """Join the examples of each query to one, as ``lists_by_query`` does with rows."""
     lists: dict[str, dict[str, tuple[float, float | None]]] = {}
     for example in examples:
-        teacher = example.teacher_scores or (None,) * len(example.documents)
         known = lists.setdefault(example.query, {})
+        teacher = example.teacher_scores or (None,) * len(example.documents)
         for document, label, score in zip(example.documents, example.labels, teacher, strict=True):
             if document not in known or known[document][0] < label:
                 known[document] = (label, score)
-    taught = examples.columns.teacher is not None
-    rows = (_list_row(query, documents, taught) for query, documents in lists.items())
-    source = examples.columns.source
-    return write_rows(((source, row) for row in rows), Path(store), source)
+    return [_joined(query, documents) for query, documents in lists.items()]
 
 
-def _list_row(query: str, documents: Mapping[str, tuple[float, float | None]], taught: bool) -> Row:
+def _joined(query: str, documents: Mapping[str, tuple[float, float | None]]) -> Example:
+    labels, teacher = zip(*documents.values(), strict=True)
+    return Example(query, tuple(documents), labels, None if None in teacher else teacher)
+
+
+def _list_row(example: Example) -> Row:
     row: Row = {
-        "query": query,
-        "documents": list(documents),
-        "labels": [label for label, _ in documents.values()],
+        "query": example.query,
+        "documents": list(example.documents),
+        "labels": list(example.labels),
     }
-    return row | ({TEACHER: [score for _, score in documents.values()]} if taught else {})
+    return row | ({TEACHER: list(example.teacher_scores)} if example.teacher_scores else {})
 
 
 def _file(path: Path, columns: Names | None) -> Rows:
