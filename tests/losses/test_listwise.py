@@ -1,7 +1,6 @@
-"""What is particular to each listwise loss, and the same numbers as sentence-transformers."""
+"""What is particular to each listwise loss."""
 
 import math
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -150,60 +149,3 @@ def test_a_temperature_is_above_zero(name: str, temperature: object) -> None:
 def test_k_is_a_whole_number_from_one(k: object) -> None:
     with pytest.raises(InputError, match="k must be a whole number from 1"):
         make_loss("neural_ndcg", k=k)
-
-
-class GivenScores(torch.nn.Module):
-    """Stands where sentence-transformers wants a model: gives the scores it is to compare."""
-
-    num_labels = 1
-    device = torch.device("cpu")
-
-    def __init__(self, scores: Tensor) -> None:
-        super().__init__()
-        self.scores = scores
-
-    def preprocess(self, pairs: Sequence[Any], **_: Any) -> dict[str, Tensor]:
-        return {}
-
-    def forward(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {"scores": self.scores.flatten()}
-
-
-PEERS: dict[str, Callable[[Any, Any], Any]] = {
-    "listnet": lambda losses, model: losses.ListNetLoss(model, mini_batch_size=-1),
-    "listmle": lambda losses, model: losses.ListMLELoss(
-        model, mini_batch_size=-1, respect_input_order=False
-    ),
-    "position_aware_listmle": lambda losses, model: losses.PListMLELoss(
-        model, mini_batch_size=-1, respect_input_order=False
-    ),
-    "adr_mse": lambda losses, model: losses.ADRMSELoss(model, mini_batch_size=-1),
-}
-
-
-def peer(name: str, scores: Tensor, labels: Tensor) -> Tensor:
-    """The value of sentence-transformers."""
-    losses = pytest.importorskip(
-        "sentence_transformers.cross_encoder.losses", reason="compared with sentence-transformers"
-    )
-    documents = [[str(number) for number in range(scores.shape[1])]] * len(scores)
-    loss = PEERS[name](losses, GivenScores(scores))
-    value: Tensor = loss([["query"] * len(scores), documents], list(labels))
-    return value
-
-
-@pytest.mark.parametrize("name", PEERS)
-def test_the_same_as_sentence_transformers(name: str) -> None:
-    torch.manual_seed(4)
-    scores = torch.randn(3, 7)
-    labels = torch.stack([torch.randperm(7) for _ in range(3)]).float()
-    assert_close(make_loss(name)(scores, labels), peer(name, scores, labels))
-
-
-@pytest.mark.parametrize("name", ["listmle", "position_aware_listmle"])
-def test_equal_labels_are_taken_by_score_not_by_input_order(name: str) -> None:
-    scores, labels = torch.tensor([[0.0, 2.0, 1.0, -1.0]]), torch.tensor([[0.0, 0.0, 1.0, 0.0]])
-    back = scores.flip(1), labels.flip(1)
-    assert_close(make_loss(name)(scores, labels), make_loss(name)(*back))
-    # There they come as they were given, so the value depends on it.
-    assert (peer(name, scores, labels) - peer(name, *back)).abs() > 0.1
