@@ -60,6 +60,10 @@ class CrossEncoderTrainingArguments(TrainingArguments):
             raise InputError(
                 f"layer_decay must be above 0 and at most 1, received {self.layer_decay}."
             )
+        if self.ddp_broadcast_buffers is None:
+            # Processes run the network as often as their own lists need, and a broadcast waits for
+            # all. No Transformer changes its buffers.
+            self.ddp_broadcast_buffers = False
         if self.mini_batch_tokens is None:
             self.mini_batch_tokens = 4096 if self.device.type == "cpu" else 32_768
         if self.part_tokens is None:

@@ -8,6 +8,7 @@ from typing import Any
 import datasets
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback
@@ -252,7 +253,11 @@ class CrossEncoderTrainer(Trainer):
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         try:
             super()._save_checkpoint(model, trial)
-        except OSError as error:
+        except (
+            OSError,
+            RuntimeError,
+            SafetensorError,
+        ) as error:  # torch and safetensors have theirs
             remove_partial(self.folder)
             raise TrainingError(
                 f"The checkpoint of step {self.state.global_step} could not be written: {error}. "
@@ -301,6 +306,9 @@ def _check_evaluation(
         args.greater_is_better = True
 
 
-def _let_checkpoint_gradients(module: Any) -> None:
+def _let_checkpoint_gradients(module: nn.Module) -> None:
     """``Trainer`` calls this on the module it is given; the network inside can do it."""
-    module.gradient_checkpointing_enable = pretrained(module).gradient_checkpointing_enable
+    network = pretrained(module)
+    for name in ("gradient_checkpointing_enable", "activation_checkpointing_enable"):
+        if hasattr(network, name):  # the second since transformers 5.20 or so
+            setattr(module, name, getattr(network, name))

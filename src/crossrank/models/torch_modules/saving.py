@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 from crossrank.models.spec import ModelSpec
 from crossrank.models.torch_modules.modular import Modular
-from crossrank.models.torch_modules.weights import read_json
+from crossrank.models.torch_modules.weights import no_progress_bar, read_json
 
 
 def save_weights(module: nn.Module, spec: ModelSpec, folder: Path) -> None:
@@ -19,12 +19,13 @@ def save_weights(module: nn.Module, spec: ModelSpec, folder: Path) -> None:
         spec: The model it was loaded from.
         folder: The folder to write; made when it does not exist.
     """
-    network = pretrained(module)
+    first, *rest = (
+        read_json(spec.folder / "modules.json") if isinstance(module, Modular) else [{"path": ""}]
+    )
+    with no_progress_bar():
+        pretrained(module).save_pretrained(folder / first["path"])
     if not isinstance(module, Modular):
-        network.save_pretrained(folder)
         return
-    first, *rest = read_json(spec.folder / "modules.json")
-    network.save_pretrained(folder / first["path"])
     for entry, head in zip(rest, module.heads, strict=True):
         # A head computes with a module that carries the names of the file, or with a function.
         compute = getattr(head, "compute", None)

@@ -51,7 +51,7 @@ def load_pretrained(
         ModelFileError: A file is missing, damaged or refused.
         UnsupportedModelError: transformers does not know the architecture.
     """
-    with clear_errors(folder), _no_progress_bar():
+    with clear_errors(folder), no_progress_bar():
         model, info = auto_class.from_pretrained(
             folder,
             config=config,
@@ -124,8 +124,8 @@ def clear_errors(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """Keep transformers from drawing a bar while it loads weights."""
+def no_progress_bar() -> Iterator[None]:
+    """Keep transformers from drawing a bar while it reads or writes weights."""
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
