@@ -8,11 +8,15 @@ leaves behind that count is half a chunk, and is cut off by the next one.
 
 import json
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import typer
+
+from crossrank.cli.reporting import INTERRUPTED, describe, say
 from crossrank.errors import InputError
 
 
@@ -110,6 +114,27 @@ class Journal:
                 "options to continue it, or --restart to begin anew."
             )
         return rows, size if rows else 0
+
+
+@contextmanager
+def resumable(journal: Journal) -> Iterator[None]:
+    """Say after Ctrl-C, or when the disk fails, what is safe and how to go on.
+
+    Raises:
+        typer.Exit: With 130 after Ctrl-C, 1 after an ``OSError``.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        say(f"Interrupted after {journal.rows} rows: the same command continues from there.")
+        raise typer.Exit(INTERRUPTED) from error
+    except OSError as error:
+        say(
+            f"Error: {describe(error)}. {journal.rows} rows are safe in {journal.partial}: "
+            "the same command continues from there.",
+            "red",
+        )
+        raise typer.Exit(1) from error
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ import gzip
 import io
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,6 +20,7 @@ from crossrank.text_files import (
     is_gzip,
     read_csv,
     read_objects,
+    read_tsv,
     stem_suffix,
     text_field,
 )
@@ -43,6 +44,9 @@ class Rows:
     pairs: list[Pair]
     data: Any
 
+
+NO_FIELD = "\0"
+"""A column that no file has: pairs are read, and no score is added."""
 
 Chunk = list[Rows]
 Score = float | list[float]
@@ -146,20 +150,23 @@ class JSONLPairs(PairFile):
 class CSVPairs(PairFile):
     """Comma-separated values, the first line names the columns."""
 
+    read = staticmethod(read_csv)
+    separator = ","
+
     def rows(self, skip: int) -> Iterator[Rows]:
-        rows = read_csv(self.path)
+        rows = self.read(self.path)
         columns = self._columns(rows)
         for number, values in islice(rows, skip, None):
             row = dict(zip(columns, values, strict=True))
             yield Rows([self._pair(f"line {number}", row)], values)
 
     def header(self) -> bytes:
-        columns = self._columns(read_csv(self.path))
-        return self._compress(_csv([[*columns, self.score_field]])) if columns else b""
+        columns = self._columns(self.read(self.path))
+        return self._encode([[*columns, self.score_field]]) if columns else b""
 
     def encode(self, chunk: Chunk, scores: list[Score]) -> bytes:
-        return self._compress(
-            _csv([*rows.data, json.dumps(score)] for rows, score in zip(chunk, scores, strict=True))
+        return self._encode(
+            [*rows.data, json.dumps(score)] for rows, score in zip(chunk, scores, strict=True)
         )
 
     def _columns(self, rows: NumberedRows) -> list[str]:
@@ -172,11 +179,17 @@ class CSVPairs(PairFile):
             self._pair("line 1", dict.fromkeys(columns, ""))
         return columns
 
+    def _encode(self, rows: Iterable[list[str]]) -> bytes:
+        text = io.StringIO()
+        csv.writer(text, delimiter=self.separator, lineterminator="\n").writerows(rows)
+        return self._compress(text.getvalue())
 
-def _csv(rows: Any) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+
+class TSVPairs(CSVPairs):
+    """Tab-separated values, the first line names the columns."""
+
+    read = staticmethod(read_tsv)
+    separator = "\t"
 
 
 def open_pairs(path: Path, *, query_field: str, document_field: str, score_field: str) -> PairFile:
@@ -192,11 +205,13 @@ def open_pairs(path: Path, *, query_field: str, document_field: str, score_field
         return JSONLPairs(path, *fields)
     if suffix == ".csv":
         return CSVPairs(path, *fields)
+    if suffix == ".tsv":
+        return TSVPairs(path, *fields)
     if suffix == ".parquet" and not is_gzip(path):
         from crossrank.cli.parquet_pairs import ParquetPairs
 
         return ParquetPairs(path, *fields)
     raise InputError(
-        f"A file that ends in .jsonl, .csv (either may be followed by .gz) or .parquet is "
+        "A file that ends in .jsonl, .csv, .tsv (each may be followed by .gz) or .parquet is "
         f"required, received {path.name!r}."
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from crossrank.cli import options
-from crossrank.cli.reporting import INTERRUPTED, bad_usage, describe, say
+from crossrank.cli.reporting import bad_usage
 from crossrank.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def score(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="Pairs: .jsonl, .csv (either with .gz or without) or .parquet.",
+            help="Pairs: .jsonl, .csv, .tsv (each with .gz or without) or .parquet.",
             exists=True,
             dir_okay=False,
         ),
@@ -74,7 +74,7 @@ def score(
         truncation=truncation,
         cache=cache,
     )
-    from crossrank.cli.journal import Journal
+    from crossrank.cli.journal import Journal, resumable
     from crossrank.cli.pair_files import open_pairs
 
     with bad_usage():
@@ -84,21 +84,11 @@ def score(
             document_field=document_field,
             score_field=score_field or ("score" if encoder.num_labels == 1 else "scores"),
         )
-    with Journal(out, _job(pairs, encoder, truncation), restart=restart) as journal:
-        try:
-            _score_all(encoder, pairs, journal)
-            pairs.publish(journal.partial, out)
-            journal.forget()
-        except KeyboardInterrupt as error:
-            say(f"Interrupted after {journal.rows} rows: the same command continues from there.")
-            raise typer.Exit(INTERRUPTED) from error
-        except OSError as error:
-            say(
-                f"Error: {describe(error)}. {journal.rows} rows are safe in {journal.partial}: "
-                "the same command continues from there.",
-                "red",
-            )
-            raise typer.Exit(1) from error
+    job = _job(pairs, encoder, truncation)
+    with Journal(out, job, restart=restart) as journal, resumable(journal):
+        _score_all(encoder, pairs, journal)
+        pairs.publish(journal.partial, out)
+        journal.forget()
 
 
 def _check_out(file: Path, out: Path, overwrite: bool) -> None:

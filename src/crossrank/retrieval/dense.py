@@ -128,6 +128,13 @@ class BiEncoder:
             start += len(block)
         return vectors[[places[text] for text in texts]]
 
+    def score(self, pairs: Sequence[Pair]) -> Floats:
+        """Compute the products of the vectors of queries and documents; ``[pairs]``."""
+        queries = self.encode([query for query, _ in pairs], role="query")
+        documents = self.encode([document for _, document in pairs], role="document")
+        scores: Floats = np.einsum("pw,pw->p", queries, documents)
+        return scores
+
     def _encode(self, texts: list[str]) -> Floats:
         encodings = self._tokenizer.encode_batch_fast([_clean(text) for text in texts])
         encoded = [
@@ -230,10 +237,7 @@ class Dense:
 
     def score(self, pairs: Sequence[Pair]) -> Floats:
         """Score pairs of a query and any text; ``[pairs]``."""
-        queries = self.encoder.encode([query for query, _ in pairs], role="query")
-        documents = self.encoder.encode([document for _, document in pairs], role="document")
-        scores: Floats = np.einsum("pw,pw->p", queries, documents)
-        return scores
+        return self.encoder.score(pairs)
 
 
 def _done(journal: Path, job: dict[str, str]) -> int:

@@ -1,0 +1,123 @@
+"""Vectors are those of sentence-transformers, and survive an interruption."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="vectors are computed with torch")
+pytest.importorskip("sentence_transformers", reason="random bi-encoders are saved by it")
+
+from tests.parity.tiny_models import LONG_TEXT, TEXTS, make_classifier, make_modular
+from tests.retrieval.tiny_bi_encoder import make_bi_encoder
+
+from crossrank.batching import Batch
+from crossrank.errors import InputError, OutOfMemoryError, UnsupportedModelError
+from crossrank.retrieval import dense
+from crossrank.retrieval.dense import BiEncoder, Dense, embed
+from crossrank.retrieval.texts import StoredTexts
+from crossrank.types import Floats
+
+ALL = [*TEXTS, LONG_TEXT, "", TEXTS[0]]
+
+
+def reference(folder: Path, texts: list[str], **options: Any) -> Floats:
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(folder), device="cpu")
+    vectors: Floats = model.encode(texts, convert_to_numpy=True, **options)
+    return vectors
+
+
+def test_the_vectors_of_sentence_transformers(bi_encoder: Path) -> None:
+    encoder = BiEncoder.load(bi_encoder, device="cpu")
+    expected = reference(bi_encoder, ALL, normalize_embeddings=True)
+    found = encoder.encode(ALL, role="document")
+    assert encoder.width == found.shape[1] == 32
+    assert np.allclose(found, expected, atol=1e-5)
+    assert np.abs(found[0] - found[1]).max() > 0.05
+    assert encoder.encode([], role="query").shape == (0, 32)
+    assert np.isfinite(encoder.encode(["a lone \ud800 surrogate"], role="query")).all()
+
+
+def test_prompts_and_inner_products(tmp_path: Path) -> None:
+    folder = make_bi_encoder(
+        tmp_path / "model",
+        prompts={"query": "How many: ", "passage": "Berlin: "},
+        similarity_fn_name="dot",
+    )
+    encoder = BiEncoder.load(folder, device="cpu")
+    for role, prompt in (("query", "How many: "), ("document", "Berlin: ")):
+        expected = reference(folder, ALL, prompt=prompt)
+        assert np.allclose(encoder.encode(ALL, role=role), expected, atol=1e-4)  # type: ignore[arg-type]
+    assert np.linalg.norm(encoder.encode(ALL, role="query"), axis=1).max() > 1.5
+
+
+def test_memory_running_out_halves_the_batch(
+    bi_encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = BiEncoder.load(bi_encoder, device="cpu")
+    expected = encoder.encode(ALL, role="document")
+    forward, sizes = encoder._backend.forward, []
+
+    def small(batch: Batch) -> Floats:
+        sizes.append(len(batch.input_ids))
+        if len(batch.input_ids) > 2:
+            raise OutOfMemoryError("no memory")
+        return forward(batch)
+
+    monkeypatch.setattr(encoder._backend, "forward", small)
+    assert np.allclose(encoder.encode(ALL, role="document"), expected, atol=1e-6)
+    assert max(sizes) > 2 > 1 == min(sizes)
+
+
+@pytest.mark.parametrize("make", [make_modular, lambda folder: make_classifier(folder, "bert")])
+def test_no_bi_encoder_is_refused(tmp_path: Path, make: Any) -> None:
+    with pytest.raises(UnsupportedModelError, match="bi-encoder"):
+        BiEncoder.load(make(tmp_path / "model"), device="cpu")
+
+
+def test_embedding_goes_on_where_it_stopped(
+    bi_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dense, "BLOCK_TEXTS", 4)
+    encoder = BiEncoder.load(bi_encoder, device="cpu")
+    file = tmp_path / "vectors.npy"
+    compute, computed = encoder.encode, []
+
+    def breaking(texts: list[str], **options: Any) -> Floats:
+        computed.append(list(texts))
+        if len(computed) == 3:
+            raise KeyboardInterrupt
+        return compute(texts, **options)
+
+    with StoredTexts.write(tmp_path / "texts", ALL) as texts:
+        monkeypatch.setattr(encoder, "encode", breaking)
+        with pytest.raises(KeyboardInterrupt):
+            embed(encoder, texts, file)
+        assert json.loads((tmp_path / "vectors.npy.progress").read_text())["rows"] == 8
+        steps: list[int] = []
+        vectors = embed(encoder, texts, file, progress=steps.append)
+    assert steps == [8, 2]
+    assert computed == [ALL[:4], ALL[4:8], ALL[8:], ALL[8:]]
+    assert vectors.dtype == np.float16
+    assert np.allclose(vectors, compute(ALL, role="document"), atol=1e-3)
+    with StoredTexts.write(tmp_path / "texts", ALL[::-1]) as other:
+        again = embed(encoder, other, file)
+    assert np.allclose(again, compute(ALL[::-1], role="document"), atol=1e-3)
+
+
+def test_search_and_score_agree(bi_encoder: Path) -> None:
+    encoder = BiEncoder.load(bi_encoder, device="cpu")
+    vectors = encoder.encode(TEXTS, role="document").astype(np.float16)
+    index = Dense(encoder, vectors)
+    for query, hits in zip(TEXTS, index.search_many(TEXTS, 3), strict=True):
+        assert len(hits) == 3
+        assert TEXTS[hits[0][0]] == query
+        assert hits[0][1] == pytest.approx(1, abs=1e-3)
+        scores = index.score([(query, TEXTS[place]) for place, _ in hits])
+        assert scores.tolist() == pytest.approx([score for _, score in hits], abs=1e-3)
+    with pytest.raises(InputError, match=r"\[documents, 32\] are required.*received \[7, 16\]"):
+        Dense(encoder, vectors[:, :16])
