@@ -59,3 +59,15 @@ def test_a_partial_file_that_shrank_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out.partial").write_bytes(b"o")
     with pytest.raises(InputError, match="at least 3 bytes, and has 1"):
         Journal(tmp_path / "out", JOB)
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with Journal(out, JOB) as journal:
+        journal.append(b"mine", rows=1)
+        with pytest.raises(InputError, match="another one is at it"):
+            Journal(out, JOB, restart=True)
+        journal.append(b" too", rows=1)
+    assert (out.with_name("out.partial")).read_bytes() == b"mine too"
+    with Journal(out, JOB) as journal:
+        assert journal.rows == 2

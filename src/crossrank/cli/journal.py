@@ -8,11 +8,12 @@ leaves behind that count is half a chunk, and is cut off by the next one.
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import typer
 
@@ -33,7 +34,8 @@ class Journal:
         partial: The file with the chunks so far.
 
     Raises:
-        InputError: What is there belongs to another job; the message names the differences.
+        InputError: What is there belongs to another job, and the message names the differences; or
+            another process is at work on it.
 
     Example:
         >>> import tempfile
@@ -49,12 +51,15 @@ class Journal:
         self.partial = out.with_name(f"{out.name}.partial")
         self._progress = out.with_name(f"{out.name}.progress")
         self._job = job
-        if restart:
-            self._progress.unlink(missing_ok=True)
-        self.rows, size = self._recall()
-        self._file = self.partial.open("r+b" if self.rows else "wb")
+        self._file = _open_alone(self.partial)
+        try:
+            if restart:
+                self._progress.unlink(missing_ok=True)
+            self.rows, size = self._recall()
+        except BaseException:
+            self._file.close()
+            raise
         self._file.truncate(size)
-        self._file.seek(size)
 
     def append(self, chunk: bytes, *, rows: int) -> None:
         """Add a chunk; it is on disk when this returns.
@@ -135,6 +140,23 @@ def resumable(journal: Journal) -> Iterator[None]:
             "red",
         )
         raise typer.Exit(1) from error
+
+
+def _open_alone(path: Path) -> BinaryIO:
+    """Open a file to append to; it stays locked until it is closed, or the process ends."""
+    file = path.open("ab")  # does not empty it: another process may be writing
+    if sys.platform != "win32":
+        import fcntl
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.close()
+            raise InputError(
+                f"{path} must be written by one process, and another one is at it. Wait for it, or "
+                "name another output."
+            ) from error
+    return file
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:
