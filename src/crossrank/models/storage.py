@@ -58,3 +58,23 @@ def make_once(target: Path, make: Callable[[Path], None]) -> Path:
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return target
+
+
+def keep_recent(folder: Path, count: int) -> None:
+    """Mark a folder as used now, and delete those of its neighbours that were used longest ago.
+
+    Args:
+        folder: A folder whose contents can be made again.
+        count: How many folders to keep, this one included.
+    """
+    os.utime(folder)
+    neighbours = [path for path in folder.parent.iterdir() if path.is_dir()]
+    for path in sorted(neighbours, key=_last_use, reverse=True)[count:]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _last_use(folder: Path) -> float:
+    try:
+        return folder.stat().st_mtime
+    except OSError:  # another process has just deleted it
+        return 0.0

@@ -1,0 +1,22 @@
+"""Folders of derived files: the ones that are used stay."""
+
+import os
+from pathlib import Path
+
+from crossrank.models.storage import keep_recent
+
+
+def test_the_folders_used_last_are_kept(tmp_path: Path) -> None:
+    for age, name in enumerate(["new", "old", "oldest"]):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "blob").write_bytes(b"x")
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    keep_recent(tmp_path / "oldest", 2)  # is used now
+    assert {path.name for path in tmp_path.iterdir()} == {"oldest", "new"}
+    assert (tmp_path / "oldest/blob").read_bytes() == b"x"
+
+
+def test_fewer_than_the_limit_all_stay(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    keep_recent(tmp_path / "one", 2)
+    assert (tmp_path / "one").is_dir()
