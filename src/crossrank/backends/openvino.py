@@ -12,14 +12,19 @@ from numpy.typing import NDArray
 from crossrank.backends.base import Backend, checked_options
 from crossrank.batching import Batch
 from crossrank.errors import BackendError, InputError, ModelFileError, OutOfMemoryError
-from crossrank.models.files import processor_flags
 from crossrank.models.graphs import find_graph
 from crossrank.models.spec import ModelSpec
 from crossrank.models.storage import cache_folder, keep_recent
 from crossrank.optional import require, silence_telemetry
 from crossrank.types import Floats, Precision
 
-HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8": "f32", "int4": "f32"}
+HINTS: dict[Precision, str] = {
+    "fp32": "f32",
+    "fp16": "f16",
+    "bf16": "bf16",
+    "int8": "f32",
+    "int4": "f32",
+}
 """What is not quantised is computed in. Left alone OpenVINO takes bf16 on some processors.
 
 Not so for int8: beside bf16, OpenVINO 2026.4 gets some lengths wrong. On the embedded model, logits
@@ -95,11 +100,12 @@ class OpenVINOBackend(Backend):
         openvino = require("openvino", extra="all")
         graph = find_graph(spec, cls.name, precision, options.pop("file_name", None))
         file = graph.path
-        config = _config(HINTS.get(graph.precision) or _fastest_hint(), **options)
+        core = openvino.Core()
+        config = _config(_hint(core, graph.precision), **options)
         if cache := _cache_folder(file, config):
             config["CACHE_DIR"] = str(cache)
         try:
-            model = openvino.Core().compile_model(str(file), "CPU", config)
+            model = core.compile_model(str(file), "CPU", config)
         except RuntimeError as error:
             if _is_out_of_memory(error):
                 raise OutOfMemoryError(f"There is no memory to load {file}.") from error
@@ -157,10 +163,11 @@ def _longest(spec: ModelSpec) -> int:
     return int(spec.config.get("max_position_embeddings") or spec.max_length)
 
 
-def _fastest_hint() -> str:
-    """bf16 where it is fast; ``ONEDNN_MAX_CPU_ISA`` hides instructions from OpenVINO, too."""
-    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "AMX").upper()
-    return "bf16" if "amx_bf16" in processor_flags() and "AMX" in limit else "f32"
+def _hint(core: Any, precision: Precision) -> str:
+    hint = HINTS[precision]
+    if hint == "f16" and "FP16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        return "f32"  # OpenVINO would take bf16 instead, which is coarser than what was asked for
+    return hint
 
 
 def _config(
