@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from crossrank.cli.reporting import say
+from crossrank.cli.reporting import as_table, say
 
 if TYPE_CHECKING:
     from crossrank.evaluation.evaluation_set import EvaluationSet
-    from crossrank.quantization import ExportReport
     from crossrank.types import Pair
 
 PrecisionChoice = Literal["fp32", "fp16", "bf16", "int8", "int4"]
@@ -21,8 +20,6 @@ DEMO_CALIBRATED = 150
 """Other questions of it that int8 is calibrated on: two pairs each."""
 
 DEMO_DEPTH = 10
-NO_FIELD = "\0"
-"""A column that no file has: pairs are read here, and no score is added."""
 
 
 def export(
@@ -89,12 +86,12 @@ def export(
         rounds=rounds,
         progress=lambda step: say(f"{step} ..."),
     )
-    typer.echo(_table(report), nl=False)
+    typer.echo(as_table(("", "fp32", report.precision, ""), report.rows()), nl=False)
     say(f"Written to {out}.")
 
 
 def _read(file: Path, query_field: str, document_field: str) -> "list[Pair]":
-    from crossrank.cli.pair_files import open_pairs
+    from crossrank.cli.pair_files import NO_FIELD, open_pairs
     from crossrank.cli.reporting import bad_usage
 
     with bad_usage():
@@ -141,18 +138,3 @@ def _demo_pairs() -> "list[Pair]":
 
 def _evaluated(queries: list[str]) -> list[str]:
     return queries[:: len(queries) // DEMO_EVALUATED][:DEMO_EVALUATED]
-
-
-def _table(report: "ExportReport") -> str:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("", "fp32", report.precision, "", box=None, header_style="bold", padding=(0, 1))
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in report.rows():
-        table.add_row(*row)
-    console = Console()
-    with console.capture() as captured:
-        console.print(table)
-    return captured.get()

@@ -22,7 +22,7 @@ def depths(module: nn.Module) -> dict[str, int | None]:
         >>> list(depths(nn.ModuleDict(parts)).values())
         [0, 1, 2, None, None]
     """
-    prefix = _layers(module)
+    prefix = layer_list(module)
     embedded = tuple(
         f"{name}." for name, part in module.named_modules() if isinstance(part, nn.Embedding)
     )
@@ -39,7 +39,7 @@ def depths(module: nn.Module) -> dict[str, int | None]:
 
 def encoder_linears(module: nn.Module) -> list[str]:
     """Name the linear modules inside the layers."""
-    prefix = _layers(module)
+    prefix = layer_list(module)
     return [
         name
         for name, part in module.named_modules()
@@ -103,13 +103,15 @@ def parameter_groups(
     return list(groups.values())
 
 
-def _layers(module: nn.Module) -> str:
-    """Name the list of layers."""
+def layer_list(module: nn.Module) -> str:
+    """Name the list of layers.
+
+    Raises:
+        InputError: There is none.
+    """
     lists = [(name, part) for name, part in module.named_modules() if type(part) is nn.ModuleList]
     if not lists:
-        raise InputError(
-            "The model has no list of layers: it cannot be frozen or decayed by layer."
-        )
+        raise InputError("The model has no list of layers: nothing can be done layer by layer.")
     sizes = {name: sum(weight.numel() for weight in part.parameters()) for name, part in lists}
     largest: str = max(sizes, key=sizes.__getitem__)
     return largest

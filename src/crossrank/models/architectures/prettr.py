@@ -10,6 +10,7 @@ arXiv:2004.12832), the mean over query tokens of the best cosine with a document
 same the other way round.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -69,6 +70,13 @@ class PreTTR(PreTrainedModel):  # type: ignore[no-untyped-call]
         super()._init_weights(module)  # type: ignore[no-untyped-call]
         if module is self:
             nn.init.constant_(self.cross_bias, self.config.cross_bias)
+
+    def layers_kept(self, kept: Sequence[int]) -> None:
+        """Fit what belongs to single layers to those that were kept of them."""
+        join = self.config.join_layer
+        joint = [layer - join for layer in kept if layer >= join]
+        self.config.join_layer = len(kept) - len(joint)
+        self.cross_bias = nn.Parameter(self.cross_bias.detach()[joint])
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Tensor:
         """Compute the logits of a batch of pairs.

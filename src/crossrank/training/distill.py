@@ -1,0 +1,250 @@
+"""Distillation: a small, fast model learns the scores of a larger one."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from hashlib import blake2b, file_digest
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+from datasets import Dataset
+from transformers import PrinterCallback
+
+from crossrank.cache import ScoreCache
+from crossrank.cross_encoder import CrossEncoder
+from crossrank.errors import InputError
+from crossrank.evaluation.evaluation_set import EvaluationSet
+from crossrank.losses import make_loss
+from crossrank.models import digest
+from crossrank.models.storage import make_once
+from crossrank.retrieval.dense import BiEncoder
+from crossrank.training.arguments import CrossEncoderTrainingArguments
+from crossrank.training.columns import Examples
+from crossrank.training.distillation_report import DistillationReport, make_report
+from crossrank.training.model import TrainableModel
+from crossrank.training.progress import TrainingProgress
+from crossrank.training.soft_labels import (
+    BiEncoderTeacher,
+    CrossEncoderTeacher,
+    Scale,
+    Teacher,
+    given_scores,
+    soft_labels,
+)
+from crossrank.training.student import keep_layers
+from crossrank.training.trainer import CrossEncoderTrainer
+from crossrank.types import Pair
+
+Kind = Literal["cross-encoder", "bi-encoder"]
+
+REPORT = "distillation-report.json"
+TIMED_PAIRS = 1000
+"""Pairs of the dataset that speed is measured on, where there is no evaluation set."""
+
+
+def distill(
+    teacher: str | Path | None,
+    out: str | Path,
+    dataset: Dataset,
+    *,
+    kind: Kind = "cross-encoder",
+    student: str | Path | None = None,
+    layers: int | Sequence[int] | None = None,
+    loss: str = "margin_mse",
+    scale: Scale = "logits",
+    arguments: Mapping[str, Any] | None = None,
+    evaluation: EvaluationSet | None = None,
+    work: str | Path | None = None,
+    overwrite: bool = False,
+    progress: Callable[[str], object] = lambda step: None,
+) -> DistillationReport:
+    """Train a student on the scores of a teacher, and compare the two.
+
+    After an interruption the same call goes on: what the teacher has scored is remembered, and
+    training continues from its last checkpoint.
+
+    Args:
+        teacher: A folder or hub id; ``None`` where the dataset has a teacher's scores already, as
+            ``teacher_scores`` or as labels.
+        out: The folder to write.
+        dataset: Queries and documents, in one of the column conventions of
+            ``crossrank.training.columns``. Labels are not looked at where there is a teacher.
+        kind: What the teacher is.
+        student: The folder or hub id that the student begins as; by default the teacher.
+        layers: Which layers of it are kept, or how many; all by default.
+        loss: Name of what is minimised: ``"margin_mse"``, ``"kl_divergence"``, ``"mse"``, or any
+            other loss that can read the teacher's scores as labels.
+        scale: Of scores in the dataset: ``"logits"`` or ``"probabilities"``.
+        arguments: Of ``CrossEncoderTrainingArguments``, e.g. ``{"learning_rate": 1e-4}``.
+        evaluation: What both are judged on.
+        work: Where scores and checkpoints are kept; beside ``out``, and removed at the end, by
+            default.
+        overwrite: Replace ``out`` when it exists.
+        progress: Called with a line about each step.
+
+    Returns:
+        The report, which is also written to the folder.
+
+    Raises:
+        InputError: An argument cannot be used, or the dataset is broken.
+        TrainingError: Training had to stop.
+
+    Example:
+        >>> report = distill("my-model", "my-small-model", dataset, layers=3)  # doctest: +SKIP
+        >>> report.ndcg_kept, report.speedup                                   # doctest: +SKIP
+        (0.989, 1.9)
+    """
+    target = Path(out)
+    _check(target, teacher, kind, student, overwrite)
+    home = work_folder(target, work)
+    home.mkdir(parents=True, exist_ok=True)
+    options = dict(arguments or {})
+    _training_arguments(options, home)  # what is wrong is refused now rather than later
+    make_loss(loss)
+    examples = Examples(dataset, "dataset")
+    beginning = TrainableModel.load(student or teacher or "", num_labels=1)
+    kept = None if layers is None else keep_layers(beginning, layers)
+    with _opened(teacher, kind, home / "scores.sqlite") as model, _placed(target) as made:
+        if model is None:
+            taught = given_scores(examples, home / "taught.arrow", scale)
+        else:
+            progress(f"scoring the documents of {len(examples)} queries")
+            taught = soft_labels(examples, model, home / "taught.arrow")
+        run = home / _key(beginning, kept, loss, options, home / "taught.arrow")
+        start = make_once(run / "start", lambda empty: beginning.save(empty, "identity"))
+        progress(f"training on {len(taught)} queries")
+        train_student(start, taught, loss, run / "checkpoints", made, options)
+        progress("measuring")
+        report = make_report(
+            made,
+            model,
+            layers=kept,
+            loss=loss,
+            queries=len(taught),
+            pairs=_first_pairs(examples),
+            evaluation=evaluation,
+        )
+        report.write(made / REPORT)
+    if work is None:
+        shutil.rmtree(home)
+    return report
+
+
+def work_folder(out: Path, work: str | Path | None = None) -> Path:
+    """Name the folder of what is made on the way: the one given, or one beside ``out``."""
+    return Path(work) if work else out.with_name(f"{out.name}.work")
+
+
+def open_teacher(name: str | Path, kind: Kind, cache: Path) -> Teacher:
+    """Load a teacher that remembers what it has scored.
+
+    Args:
+        name: A folder or hub id.
+        kind: What it is.
+        cache: A file.
+
+    Raises:
+        InputError: It has several labels.
+        CrossRankError: It cannot be loaded.
+    """
+    if kind == "bi-encoder":
+        return BiEncoderTeacher(BiEncoder.load(name), ScoreCache(cache))
+    return CrossEncoderTeacher(CrossEncoder(name, cache=cache))
+
+
+def train_student(
+    start: Path,
+    taught: Dataset,
+    loss: str,
+    checkpoints: Path,
+    out: Path,
+    arguments: Mapping[str, Any],
+) -> None:
+    """Train, from the last checkpoint where there is one, and write the model.
+
+    Args:
+        start: What it begins as.
+        taught: Rows with ``teacher_scores``.
+        loss: What is minimised.
+        checkpoints: Folder of the checkpoints.
+        out: Folder of the model.
+        arguments: Options of the run.
+
+    Raises:
+        InputError: An option is unknown or cannot be used.
+        TrainingError: Training had to stop.
+    """
+    options = _training_arguments(arguments, checkpoints)
+    show = TrainingProgress("", lambda _: None)
+    trainer = CrossEncoderTrainer(start, options, taught, make_loss(loss), callbacks=[show])
+    trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=True)
+    trainer.save_model(str(out))
+
+
+def _check(
+    target: Path, teacher: str | Path | None, kind: str, student: str | Path | None, overwrite: bool
+) -> None:
+    if kind not in ("cross-encoder", "bi-encoder"):
+        raise InputError(f"kind must be 'cross-encoder' or 'bi-encoder', received {kind!r}.")
+    if student is None and (teacher is None or kind == "bi-encoder"):
+        raise InputError(
+            "A student is required: layers are taken of the teacher only where that is a "
+            "cross-encoder. Name a small encoder."
+        )
+    if target.exists() and not overwrite and (target.is_file() or any(target.iterdir())):
+        raise InputError(f"{target} exists: name another folder, or say overwrite.")
+
+
+def _training_arguments(
+    arguments: Mapping[str, Any], checkpoints: Path
+) -> CrossEncoderTrainingArguments:
+    try:
+        fixed = {"output_dir": str(checkpoints), "disable_tqdm": True}  # we have a bar of our own
+        return CrossEncoderTrainingArguments(**{**arguments, **fixed})
+    except TypeError as error:
+        raise InputError(f"An argument of training cannot be used: {error}.") from error
+
+
+@contextmanager
+def _opened(name: str | Path | None, kind: Kind, cache: Path) -> Iterator[Teacher | None]:
+    """Have a teacher open, where there is one."""
+    if name is None:
+        yield None
+        return
+    with closing(open_teacher(name, kind, cache)) as teacher:
+        yield teacher
+
+
+@contextmanager
+def _placed(target: Path) -> Iterator[Path]:
+    """Give a folder to fill, which is put in the target's place when it is full."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".crossrank-distill-") as scratch:
+        made = Path(scratch) / "student"
+        yield made
+        if target.exists():
+            shutil.rmtree(target)
+        made.rename(target)
+
+
+def _key(
+    beginning: TrainableModel,
+    kept: tuple[int, ...] | None,
+    loss: str,
+    arguments: Mapping[str, Any],
+    taught: Path,
+) -> str:
+    """Name a run by all that decides its weights, so that no other one is continued."""
+    weights = sorted(beginning.spec.folder.rglob("*.safetensors"))
+    with taught.open("rb") as file:
+        data = file_digest(file, "sha256").hexdigest()
+    parts = (digest(beginning.spec, weights), kept, loss, sorted(arguments.items()), data)
+    return blake2b(repr(parts).encode(), digest_size=8).hexdigest()
+
+
+def _first_pairs(examples: Examples) -> list[Pair]:
+    pairs = ((example.query, text) for example in examples for text in example.documents)
+    return list(islice(pairs, TIMED_PAIRS))
