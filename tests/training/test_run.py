@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import yaml  # noqa: E402
 from safetensors.numpy import load_file  # noqa: E402
 from tests.parity.tiny_models import make_classifier  # noqa: E402
 from tests.training.conftest import BAD, GOOD  # noqa: E402
+from transformers import BertModel  # noqa: E402
 
 from crossrank import CrossEncoder  # noqa: E402
 from crossrank.errors import InputError, QualityLimitError  # noqa: E402
@@ -334,3 +336,25 @@ def test_a_limit_of_ndcg_needs_a_ranking(write: Any) -> None:
     recipe = write(rows, loss="mse", output={"int8": True, "max_ndcg_loss": 0.1})
     with pytest.raises(InputError, match=r"max_ndcg_loss needs an evaluation on rankings"):
         run_recipe(recipe)
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_a_bi_encoder_gets_a_head_and_is_a_cross_encoder_afterwards(
+    write: Any, tiny: Path, tmp_path: Path
+) -> None:
+    base = tmp_path / "bi-encoder"
+    BertModel.from_pretrained(tiny).save_pretrained(base)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(tiny / name, base)
+    kinds = {"": "Transformer", "1_Pooling": "Pooling"}
+    modules = [{"path": path, "type": f"x.models.{kind}"} for path, kind in kinds.items()]
+    (base / "modules.json").write_text(json.dumps(modules))
+    (base / "1_Pooling").mkdir()
+    (base / "1_Pooling/config.json").write_text("{}")
+    (base / "sentence_bert_config.json").write_text('{"max_seq_length": 48}')
+    run_recipe(write(model={"name": "bi-encoder"}, training={"max_steps": 2}))
+    assert not list((tmp_path / "out").glob("*modules.json"))
+    assert not list((tmp_path / "out").glob("1_Pooling"))
+    with CrossEncoder(tmp_path / "out") as model:
+        assert (model.num_labels, model.max_length) == (1, 48)
+        assert np.ptp(model.predict([("stove?", text) for text in GOOD])) > 0

@@ -27,6 +27,7 @@ def read_spec(
     config_kwargs: dict[str, Any] | None = None,
     processor_kwargs: dict[str, Any] | None = None,
     trust_remote_code: bool = False,
+    new_head: bool = False,
 ) -> ModelSpec:
     """Read everything but the weights.
 
@@ -38,6 +39,7 @@ def read_spec(
         config_kwargs: Values that replace those of ``config.json``.
         processor_kwargs: ``model_max_length`` and ``chat_template`` are known.
         trust_remote_code: Allow models that bring code of their own.
+        new_head: Take a bi-encoder for its transformer alone, which gets a head for scores.
 
     Raises:
         ModelFileError: A file is missing or damaged.
@@ -46,8 +48,11 @@ def read_spec(
     """
     if num_labels is not None and num_labels < 1:
         raise InputError(f"num_labels must be at least 1, received {num_labels}.")
-    modules = _read_modules(folder)
+    modules = read_modules(folder)
     home = _transformer_folder(folder, modules)
+    transformer = _read_optional(home / "sentence_bert_config.json") if modules else {}
+    if new_head and _is_bi_encoder(folder, modules):
+        folder, modules = home, []
     config = read_json(home / "config.json") | (config_kwargs or {})
     kind = _kind(config, modules)
     if not trust_remote_code:
@@ -57,7 +62,6 @@ def read_spec(
         processor["model_max_length"] = max_length
     file = tokenizer_file(home, trust_remote_code=trust_remote_code)
     settings = _read_optional(file.parent / "tokenizer_config.json")
-    transformer = _read_optional(home / "sentence_bert_config.json") if modules else {}
     saved = _read_optional(folder / "config_sentence_transformers.json")
     vocabulary = Vocabulary(file)
     labels = num_labels or _num_labels(folder, kind, config, modules)
@@ -103,7 +107,7 @@ def read_kind(folder: Path) -> Kind:
         ModelFileError: One of them is missing or damaged.
         UnsupportedModelError: The architecture is not supported.
     """
-    modules = _read_modules(folder)
+    modules = read_modules(folder)
     return _kind(read_json(_transformer_folder(folder, modules) / "config.json"), modules)
 
 
@@ -134,7 +138,7 @@ def _read_optional(file: Path) -> dict[str, Any]:
     return read_json(file) if file.is_file() else {}
 
 
-def _read_modules(folder: Path) -> list[dict[str, Any]]:
+def read_modules(folder: Path) -> list[dict[str, Any]]:
     """Read ``modules.json``; a bare Transformer counts as no modules."""
     file = folder / "modules.json"
     modules = _load_json(file) if file.is_file() else []
@@ -146,6 +150,13 @@ def _read_modules(folder: Path) -> list[dict[str, Any]]:
         if not (folder / entry["path"]).resolve().is_relative_to(folder.resolve()):
             raise ModelFileError(f"{file} points outside of the model: {entry['path']!r}.")
     return modules if len(modules) > 1 or any(entry["path"] for entry in modules) else []
+
+
+def _is_bi_encoder(folder: Path, modules: list[dict[str, Any]]) -> bool:
+    """Say whether modules pool the states of tokens and do not go on to scores."""
+    heads = (_read_optional(folder / entry["path"] / "config.json") for entry in modules[1:])
+    scores = any(head.get("module_output_name") == "scores" for head in heads)
+    return not scores and any(entry["type"].endswith(".Pooling") for entry in modules)
 
 
 def _transformer_folder(folder: Path, modules: list[dict[str, Any]]) -> Path:

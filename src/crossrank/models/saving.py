@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from crossrank.errors import InputError
 from crossrank.models.files import companions, list_names, weight_files
-from crossrank.models.reading import read_json
+from crossrank.models.reading import read_json, read_modules
 from crossrank.models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def save_model(
     target = Path(path)
     if target.exists() and target.resolve() == spec.folder.resolve():
         raise InputError(f"The model was loaded from {target}: save it to another folder.")
-    for name in _names(spec.folder, weights):
+    for name in _names(spec, weights):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(spec.folder / name, target / name)
     if activation is not None:
@@ -63,14 +63,24 @@ def save_trained(spec: ModelSpec, module: "nn.Module", path: str | Path, activat
     _set_activation(target, read_json(target / "config.json"), activation)
 
 
-def _names(folder: Path, weights: bool) -> list[str]:
+def _names(spec: ModelSpec, weights: bool) -> list[str]:
     """The files to copy: all but hidden ones and pickles, and but the weights if so wanted."""
-    names = [name for name in list_names(folder) if not name.startswith(".")]
+    names = [name for name in list_names(spec.folder) if not name.startswith(".")]
     known = [file.name for file in weight_files(names)]
     belongs = {part for file in known for part in (file, *companions(file, names))}
     heads = {name for name in names if name.endswith(".safetensors")}
     rest = {name for name in names if Path(name).suffix not in _REFUSED} - belongs - heads
+    rest = {name for name in rest if not name.startswith(_of_bi_encoder(spec))}
     return sorted(rest | belongs | heads if weights else rest)
+
+
+def _of_bi_encoder(spec: ModelSpec) -> tuple[str, ...]:
+    """Name the files, and folders of files, of a bi-encoder whose transformer got a new head."""
+    modules = read_modules(spec.folder)
+    if spec.kind != "sequence-classification" or not modules:
+        return ()
+    settings = ("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json")
+    return (*settings, *(f"{entry['path']}/" for entry in modules if entry["path"]))
 
 
 def push_model(

@@ -106,6 +106,7 @@ class TrainableModel:
             max_length=max_length,
             config_kwargs=config_kwargs,
             trust_remote_code=trust_remote_code,
+            new_head=True,
         )
         set_seed(seed)
         with warnings.catch_warnings():

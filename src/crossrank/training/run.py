@@ -204,7 +204,7 @@ def _trained_on(evaluator: DataEvaluator, data: Mapping[str, Dataset]) -> str:
 
 def _arguments(recipe: Recipe, folder: Path) -> CrossEncoderTrainingArguments:
     chosen = recipe.training
-    same: dict[str, Any] = chosen.model_dump(
+    options: dict[str, Any] = chosen.model_dump(
         include={
             "gradient_accumulation_steps",
             "learning_rate",
@@ -221,29 +221,33 @@ def _arguments(recipe: Recipe, folder: Path) -> CrossEncoderTrainingArguments:
         }
     )
     if chosen.gradient_checkpointing:
-        same[_CHECKPOINTING] = True
+        options[_CHECKPOINTING] = True
     steps = chosen.eval_steps if chosen.eval_steps < 1 else int(chosen.eval_steps)
-    return CrossEncoderTrainingArguments(
-        output_dir=str(folder),
-        num_train_epochs=chosen.epochs,
-        max_steps=chosen.max_steps or -1,
-        per_device_train_batch_size=chosen.batch_size,
-        warmup_steps=chosen.warmup,
-        lr_scheduler_type=chosen.scheduler,
-        eval_strategy="steps",
-        eval_steps=steps,
-        save_strategy="steps",
-        save_steps=steps,
-        save_total_limit=2,
-        load_best_model_at_end=True,
-        logging_steps=10,
-        disable_tqdm=True,
-        bf16=_bf16(chosen),
-        dataloader_num_workers=chosen.workers,
-        report_to=list(chosen.loggers) or "none",
-        dataset_weights=recipe.weights(),
-        **same,
-    )
+    options |= {
+        "output_dir": str(folder),
+        "num_train_epochs": chosen.epochs,
+        "max_steps": chosen.max_steps or -1,
+        "per_device_train_batch_size": chosen.batch_size,
+        "warmup_steps": chosen.warmup,
+        "lr_scheduler_type": chosen.scheduler,
+        "eval_strategy": "steps",
+        "eval_steps": steps,
+        "save_strategy": "steps",
+        "save_steps": steps,
+        "save_total_limit": 2,
+        "load_best_model_at_end": True,
+        "logging_steps": 10,
+        "disable_tqdm": True,
+        "bf16": _bf16(chosen),
+        "use_cpu": not torch.accelerator.is_available(),  # else transformers refuses bf16
+        "dataloader_num_workers": chosen.workers,
+        "report_to": list(chosen.loggers) or "none",
+        "dataset_weights": recipe.weights(),
+    }
+    try:
+        return CrossEncoderTrainingArguments(**options)
+    except ValueError as error:
+        raise InputError(f"training: {error}") from error
 
 
 def _bf16(chosen: TrainingSection) -> bool:
