@@ -315,6 +315,8 @@ def change(**values: Any) -> list[Row]:
             {"loss": "binary_cross_entropy"},
             "labels of at least two values are required, and all are 1",
         ),
+        (lists(), {"training": {"loggers": ["tensorboardx"]}}, "'tensorboardx' is not installed"),
+        (lists(), {"training": {"freeze_layers": 9}}, "freeze_layers must be 0 to 2, received 9"),
         (
             [{"query": f"q{n}", "document": "d", "label": 1} for n in range(20)],
             {"loss": "cross_entropy"},

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 from transformers import PrinterCallback, TrainingArguments
+from transformers.integrations.integration_utils import get_available_reporting_integrations
 
 from crossrank.errors import ExportError, InputError
 from crossrank.evaluation.evaluation_set import EvaluationSet
@@ -220,6 +221,12 @@ def _arguments(recipe: Recipe, folder: Path) -> CrossEncoderTrainingArguments:
             "seed",
         }
     )
+    installed: list[str] = get_available_reporting_integrations()  # type: ignore[no-untyped-call]
+    for name in set(chosen.loggers) - set(installed):
+        raise InputError(
+            f"training.loggers: {name!r} is not installed, or unknown; installed are "
+            f"{', '.join(installed) or 'none'}."
+        )
     if chosen.gradient_checkpointing:
         options[_CHECKPOINTING] = True
     steps = chosen.eval_steps if chosen.eval_steps < 1 else int(chosen.eval_steps)
