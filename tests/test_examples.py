@@ -4,13 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-def run(name: str) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(EXAMPLES / name)], capture_output=True, text=True
-    )
+def run(name: str, *arguments: str | Path) -> list[str]:
+    command = [sys.executable, "-W", "error", EXAMPLES / name, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
@@ -40,8 +41,19 @@ def test_a_stream_is_scored() -> None:
     assert run("score_a_stream.py")[0].startswith("best score 0.")
 
 
+def test_a_model_is_trained(tmp_path: Path) -> None:
+    for package in ("torch", "transformers", "datasets", "accelerate"):
+        pytest.importorskip(package, reason="the extra 'train' is not installed")
+    from tests.parity.tiny_models import make_classifier
+
+    *_, returns, gas = run("train_on_your_data.py", make_classifier(tmp_path / "base", "bert"))
+    # A random model understands nothing; what the example's own base says was looked at.
+    assert returns.startswith("Can I return it? -> ")
+    assert gas.startswith("Does it burn gas? -> ")
+
+
 def test_every_example_is_tested_and_short() -> None:
     source = Path(__file__).read_text(encoding="utf-8")
     for file in EXAMPLES.glob("*.py"):
-        assert f'run("{file.name}")' in source
+        assert f'run("{file.name}"' in source
         assert len(file.read_text(encoding="utf-8").splitlines()) < 40
