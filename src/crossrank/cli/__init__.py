@@ -11,11 +11,14 @@ from typer.core import TyperGroup
 
 from crossrank import __version__
 from crossrank.cli.demo import demo
+from crossrank.cli.distill import distill
 from crossrank.cli.export import export
 from crossrank.cli.info import info
+from crossrank.cli.mine import mine
 from crossrank.cli.rank import rank
 from crossrank.cli.reporting import reporting
 from crossrank.cli.score import score
+from crossrank.cli.train import train
 
 
 class _ReportingGroup(TyperGroup):
@@ -58,7 +61,7 @@ def crossrank(
     """
 
 
-COMMANDS = (demo, rank, score, info, export)
+COMMANDS = (demo, rank, score, info, export, mine, distill, train)
 
 for command in COMMANDS:
     app.command()(command)
