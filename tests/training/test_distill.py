@@ -104,6 +104,7 @@ def test_the_student_learns_the_teacher(
         for name in ("start", "out")
     )
     assert after < before / 2
+    assert TrainableModel.load(tmp_path / "out").spec.activation == "sigmoid"  # as the teacher's
     assert (report.layers, report.loss, report.queries) == ((0, 3), loss, 4)
     assert report.student.ndcg is report.comparison is report.ndcg_kept is None
     assert report.speedup is not None

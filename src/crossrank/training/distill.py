@@ -97,14 +97,14 @@ def distill(
         (0.989, 1.9)
     """
     target = Path(out)
-    _check(target, teacher, kind, student, overwrite)
+    begin = _check(target, teacher, kind, student, overwrite)
     home = work_folder(target, work)
     home.mkdir(parents=True, exist_ok=True)
     options = dict(arguments or {})
     _training_arguments(options, home)  # what is wrong is refused now rather than later
     make_loss(loss)
     examples = Examples(dataset, "dataset")
-    beginning = TrainableModel.load(student or teacher or "", num_labels=1)
+    beginning = TrainableModel.load(begin, num_labels=1)
     kept = None if layers is None else keep_layers(beginning, layers)
     with _opened(teacher, kind, home / "scores.sqlite") as model, _placed(target) as made:
         if model is None:
@@ -113,7 +113,8 @@ def distill(
             progress(f"scoring the documents of {len(examples)} queries")
             taught = soft_labels(examples, model, home / "taught.arrow")
         run = home / _key(beginning, kept, loss, options, home / "taught.arrow")
-        start = make_once(run / "start", lambda empty: beginning.save(empty, "identity"))
+        activation = beginning.spec.activation
+        start = make_once(run / "start", lambda empty: beginning.save(empty, activation))
         progress(f"training on {len(taught)} queries")
         train_student(start, taught, loss, run / "checkpoints", made, options)
         progress("measuring")
@@ -164,6 +165,8 @@ def train_student(
 ) -> None:
     """Train, from the last checkpoint where there is one, and write the model.
 
+    Scores are read through the same activation as before.
+
     Args:
         start: What it begins as.
         taught: Rows with ``teacher_scores``.
@@ -181,21 +184,24 @@ def train_student(
     trainer = CrossEncoderTrainer(start, options, taught, make_loss(loss), callbacks=[show])
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=True)
-    trainer.save_model(str(out))
+    trainer.trainable.save(out, trainer.trainable.spec.activation)
 
 
 def _check(
     target: Path, teacher: str | Path | None, kind: str, student: str | Path | None, overwrite: bool
-) -> None:
+) -> str | Path:
+    """Say what the student begins as."""
     if kind not in ("cross-encoder", "bi-encoder"):
         raise InputError(f"kind must be 'cross-encoder' or 'bi-encoder', received {kind!r}.")
-    if student is None and (teacher is None or kind == "bi-encoder"):
+    begin = teacher if student is None and kind == "cross-encoder" else student
+    if begin is None:
         raise InputError(
             "A student is required: layers are taken of the teacher only where that is a "
             "cross-encoder. Name a small encoder."
         )
     if target.exists() and not overwrite and (target.is_file() or any(target.iterdir())):
         raise InputError(f"{target} exists: name another folder, or say overwrite.")
+    return begin
 
 
 def _training_arguments(
