@@ -102,9 +102,10 @@ class BM25:
         if not words or self._index is None:
             return []
         scores = self._index.get_scores(words)
-        # Sorting all scores from the k-th best on, and no others, keeps ties in order.
-        least = np.partition(scores, -k)[-k] if k < len(scores) else 0.0
-        found = np.flatnonzero((scores >= least) & (scores > 0))
+        found = np.flatnonzero(scores > 0)
+        if k < len(found):  # sorting all from the k-th best on, and no others, keeps ties in order
+            least = np.partition(scores[found], -k)[-k]
+            found = found[scores[found] >= least]
         best = found[np.argsort(-scores[found], kind="stable")][:k]
         return [(int(position), float(scores[position])) for position in best]
 
