@@ -52,6 +52,19 @@ def test_csv_of_other_columns(invoke: Invoke, model: list[str], tmp_path: Path) 
     ]
 
 
+def test_tsv_quoted_or_not(invoke: Invoke, model: list[str], tmp_path: Path) -> None:
+    file, out = tmp_path / "pairs.tsv", tmp_path / "scored.tsv"
+    file.write_bytes(b'query\tdocument\nw1\t"w1 ""w2"""\nw1\tw1 "w2"\n\nw1, w2\tw1\n')
+    result = invoke("score", file, "-o", out, *model)
+    assert result.exit_code == 0, result.stderr
+    assert out.read_text() == (
+        "query\tdocument\tscore\n"
+        'w1\t"w1 ""w2"""\t0.6666667\n'  # as it is read again
+        'w1\t"w1 ""w2"""\t0.6666667\n'
+        "w1, w2\tw1\t0.5\n"
+    )
+
+
 def test_gzip_in_gzip_out(invoke: Invoke, model: list[str], jsonl_file: Path) -> None:
     packed, out = jsonl_file.with_name("pairs.jsonl.gz"), jsonl_file.with_name("scored.jsonl.gz")
     packed.write_bytes(gzip.compress(jsonl_file.read_bytes()))
