@@ -39,6 +39,8 @@ class CrossEncoderTrainingArguments(TrainingArguments):
     report_to: str | list[str] | None = field(default="none")
     remove_unused_columns: bool = False
     dataloader_pin_memory: bool = field(default_factory=torch.cuda.is_available)
+    # Without an accelerator there is no choice, and transformers refuses bf16 unless it is told.
+    use_cpu: bool = field(default_factory=lambda: not torch.accelerator.is_available())
 
     mini_batch_tokens: int | None = None
     part_tokens: int | None = None
