@@ -22,7 +22,7 @@ from transformers import BertModel  # noqa: E402
 from crossrank import CrossEncoder  # noqa: E402
 from crossrank.errors import InputError, QualityLimitError  # noqa: E402
 from crossrank.quantization.measure import Measurement  # noqa: E402
-from crossrank.training import run as module  # noqa: E402
+from crossrank.training import delivery  # noqa: E402
 from crossrank.training.recipe import Recipe  # noqa: E402
 from crossrank.training.run import run_recipe  # noqa: E402
 
@@ -78,7 +78,7 @@ def write(tiny: Path, tmp_path: Path) -> Callable[..., Recipe]:
 @pytest.fixture
 def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the export and the measuring of speed, which have tests of their own."""
-    monkeypatch.setattr(module, "_export", lambda *_: ({}, None))
+    monkeypatch.setattr(delivery, "_export", lambda *_: ({}, None))
 
 
 def weights(folder: Path) -> dict[str, np.ndarray]:
@@ -189,8 +189,8 @@ def test_an_int8_file_that_loses_too_much_is_left_out(
         assert options["max_ndcg_loss"] == 0.01
         raise QualityLimitError("int8 loses 5 % of nDCG@10.")
 
-    monkeypatch.setattr(module, "export", refuse)
-    monkeypatch.setattr(module, "measure", lambda *_: (Measurement(1.0, 234.0, 10**8), None))
+    monkeypatch.setattr(delivery, "export", refuse)
+    monkeypatch.setattr(delivery, "measure", lambda *_: (Measurement(1.0, 234.0, 10**8), None))
     recipe = write(training={"max_steps": 1}, output={"int8": True, "max_ndcg_loss": 0.01})
     report = run_recipe(recipe)
     assert report.note == "There is no int8 file: int8 loses 5 % of nDCG@10."

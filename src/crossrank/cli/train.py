@@ -63,6 +63,8 @@ def train(
     _quieten()
     with _resumable(recipe):
         report = run_recipe(recipe, overwrite=overwrite, restart=restart, tell=say)
+    if report is None:  # one of several processes, and not the first
+        return
     typer.echo(_table(report.quality), nl=False)
     say(f"Written to {recipe.output.folder}; its README.md says more.")
 
@@ -103,7 +105,7 @@ def _resumable(recipe: "Recipe") -> Iterator[None]:
         interrupted = isinstance(error, KeyboardInterrupt)
         told = "Interrupted." if interrupted else f"Error: {describe(error)}"
         say(told, "" if interrupted else "red")
-        if place.step is not None:
+        if place.step is not None and not isinstance(error, InputError):
             say(
                 f"{place.folder} has what was trained up to step {place.step}: the same command "
                 "continues from there."

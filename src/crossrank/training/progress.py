@@ -33,7 +33,7 @@ class TrainingProgress(TrainerCallback):
             desc="Training",
             unit="step",
             file=sys.stderr,
-            disable=not sys.stderr.isatty(),
+            disable=not (sys.stderr.isatty() and state.is_world_process_zero),
             mininterval=SECONDS_BETWEEN,
         )
 

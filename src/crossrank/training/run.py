@@ -1,9 +1,6 @@
-"""Running a recipe: from data to a model folder with its int8 file and its card."""
+"""Running a recipe: data, model, trainer, and what training gained."""
 
-import os
-import platform
-import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +10,28 @@ from datasets import Dataset
 from transformers import PrinterCallback, TrainingArguments
 from transformers.integrations.integration_utils import get_available_reporting_integrations
 
-from crossrank.errors import ExportError, InputError
+from crossrank.errors import InputError
 from crossrank.evaluation.evaluation_set import EvaluationSet
 from crossrank.evaluation.evaluators import DataEvaluator, Outcome, RankingEvaluator
 from crossrank.models.files import processor_flags
-from crossrank.quantization import export
-from crossrank.quantization.export import FILES, REPORT
-from crossrank.quantization.measure import measure
-from crossrank.quantization.report import Figures
 from crossrank.training.arguments import CrossEncoderTrainingArguments
 from crossrank.training.columns import Examples, recognise
 from crossrank.training.data_files import lists_by_query, load_data
+from crossrank.training.delivery import Tell, deliver
 from crossrank.training.held_out import evaluator_of, hold_out
 from crossrank.training.model import LoRA, TrainableModel
-from crossrank.training.model_card import Quality, TrainingReport, model_card
+from crossrank.training.model_card import Quality, TrainingReport
 from crossrank.training.progress import TrainingProgress
 from crossrank.training.recipe import DataSection, Recipe, TrainingSection
 from crossrank.training.trainer import CrossEncoderTrainer
 from crossrank.training.training_data import TrainingData
 from crossrank.training.workplace import Workplace
-from crossrank.types import Pair
-
-SAMPLE = 300
-"""Pairs that int8 is calibrated on, and that speed is measured on where rankings are not."""
 
 _CHECKPOINTING = (  # renamed in transformers 5
     "activation_checkpointing"
     if hasattr(TrainingArguments, "activation_checkpointing")
     else "gradient_checkpointing"
 )
-
-Tell = Callable[[str], object]
 
 
 def run_recipe(
@@ -52,7 +40,7 @@ def run_recipe(
     overwrite: bool = False,
     restart: bool = False,
     tell: Tell = lambda _: None,
-) -> TrainingReport:
+) -> TrainingReport | None:
     """Train as a recipe says, and write the model, its int8 file and its card.
 
     Unfinished runs are kept in a folder beside the output, and continued from their last whole
@@ -64,46 +52,34 @@ def run_recipe(
         restart: Forget an unfinished run.
         tell: Called with a line about each step.
 
+    Returns:
+        What came of it; ``None`` in all but the first of several processes.
+
     Raises:
         InputError: The data cannot be used, or do not fit the recipe.
         TrainingError: Training had to stop; its checkpoints are kept.
     """
-    with Workplace.open(recipe, overwrite=overwrite, restart=restart) as place:
+    arguments = _arguments(recipe, Workplace.of(recipe).checkpoints)
+    process = arguments.process_index
+    with arguments.main_process_first(local=False):
+        if process:
+            place, tell = Workplace.of(recipe, process), lambda _: None
+        else:
+            place = Workplace.open(recipe, overwrite=overwrite, restart=restart)
+    with place:
         data = {name: _load(place, name, entry) for name, entry in recipe.data.items()}
         model = _load_model(recipe)
         _check(recipe, data, model.spec.num_labels)
         data, evaluator, told = _evaluation(recipe, place, data, model.spec.num_labels)
         if recipe.output.max_ndcg_loss is not None and not isinstance(evaluator, RankingEvaluator):
             raise InputError("output.max_ndcg_loss needs an evaluation on rankings; this is none.")
+        progress = TrainingProgress(evaluator.primary, tell)
         trainer = CrossEncoderTrainer(
-            model,
-            _arguments(recipe, place.checkpoints),
-            data,
-            recipe.losses(),
-            evaluator,
-            callbacks=[TrainingProgress(evaluator.primary, tell)],
+            model, arguments, data, recipe.losses(), evaluator, callbacks=[progress]
         )
         trainer.remove_callback(PrinterCallback)
         quality, seconds = _train(recipe, place, trainer, evaluator, told, tell)
-        folder = place.folder / "model"
-        trainer.save_model(str(folder))
-        figures, note = _export(recipe, trainer, evaluator, folder, tell)
-        report = TrainingReport(
-            recipe=recipe,
-            rows={name: len(rows) for name, rows in data.items()},
-            quality=quality,
-            figures=figures,
-            measured_pairs=len(_speed_pairs(trainer, evaluator)),
-            machine=_machine(),
-            steps=trainer.state.global_step,
-            best_step=trainer.state.best_global_step or trainer.state.global_step,
-            settings={"bf16": trainer.args.bf16, "padding": round(trainer.padding, 4)},
-            seconds=seconds,
-            note=note,
-        )
-        (folder / "README.md").write_text(model_card(report), encoding="utf-8")
-        place.publish(folder)
-        return report
+        return None if process else deliver(recipe, place, trainer, quality, seconds, tell)
 
 
 def _check(recipe: Recipe, data: Mapping[str, Dataset], num_labels: int) -> None:
@@ -246,7 +222,6 @@ def _arguments(recipe: Recipe, folder: Path) -> CrossEncoderTrainingArguments:
         "logging_steps": 10,
         "disable_tqdm": True,
         "bf16": _bf16(chosen),
-        "use_cpu": not torch.accelerator.is_available(),  # else transformers refuses bf16
         "dataloader_num_workers": chosen.workers,
         "report_to": list(chosen.loggers) or "none",
         "dataset_weights": recipe.weights(),
@@ -271,72 +246,3 @@ def _first_stage(recipe: Recipe, evaluator: DataEvaluator) -> Outcome | None:
         return None
     scores = [score for found in evaluator.task.candidates.values() for score in found.values()]
     return evaluator.judge(np.asarray(scores, dtype=np.float32)[:, None])
-
-
-def _export(
-    recipe: Recipe,
-    trainer: CrossEncoderTrainer,
-    evaluator: DataEvaluator,
-    folder: Path,
-    tell: Tell,
-) -> tuple[dict[str, Figures], str | None]:
-    """Add an int8 file to a saved model; measure size and speed."""
-    note = None
-    if recipe.output.int8:
-        try:
-            return _export_int8(recipe, trainer, evaluator, folder, tell), None
-        except ExportError as error:
-            note = f"There is no int8 file: {error}"
-            tell(note)
-    tell("Measuring speed ...")
-    found, _ = measure(folder, "fp32", _speed_pairs(trainer, evaluator))
-    size = sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
-    figures = Figures(size, found.load_seconds, found.pairs_per_second, found.peak_bytes, None)
-    return {"fp32": figures}, note
-
-
-def _export_int8(
-    recipe: Recipe,
-    trainer: CrossEncoderTrainer,
-    evaluator: DataEvaluator,
-    folder: Path,
-    tell: Tell,
-) -> dict[str, Figures]:
-    exported = folder.with_name("int8")
-    report = export(
-        folder,
-        exported,
-        "int8",
-        pairs=_sample(trainer),
-        evaluation=evaluator.task if isinstance(evaluator, RankingEvaluator) else None,
-        max_ndcg_loss=recipe.output.max_ndcg_loss,
-        overwrite=True,
-        rounds=1,
-        progress=lambda step: tell(f"int8: {step} ..."),
-    )
-    for name in (FILES["int8"], REPORT):
-        (folder / name).parent.mkdir(exist_ok=True)
-        (exported / name).rename(folder / name)
-    return {"fp32": report.fp32, "int8": report.exported}
-
-
-def _sample(trainer: CrossEncoderTrainer) -> list[Pair]:
-    """Draw pairs of the training data."""
-    chance = random.Random(trainer.args.seed)  # noqa: S311  # the same pairs in every run
-    count = min(SAMPLE, len(trainer.data))
-    examples = [trainer.data[row] for row in chance.sample(range(len(trainer.data)), count)]
-    return [(example.query, chance.choice(example.documents)) for example in examples]
-
-
-def _speed_pairs(trainer: CrossEncoderTrainer, evaluator: DataEvaluator) -> list[Pair]:
-    return evaluator.pairs() if isinstance(evaluator, RankingEvaluator) else _sample(trainer)
-
-
-def _machine() -> str:
-    """Name the processor and its number of cores."""
-    name = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").is_file():
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-        name = names[0] if names else name
-    return f"{name}, {os.cpu_count()} cores"

@@ -18,20 +18,22 @@ class Workplace:
     Attributes:
         folder: ``my-reranker.training`` for ``my-reranker``.
         output: What the run makes.
+        process: Number of this process, where several share the work; the first one tidies up.
     """
 
     folder: Path
     output: Path
+    process: int = 0
 
     @classmethod
-    def of(cls, recipe: Recipe) -> Self:
+    def of(cls, recipe: Recipe, process: int = 0) -> Self:
         """Say where a recipe is worked on."""
         output = recipe.output.folder
-        return cls(output.with_name(f"{output.name}.training"), output)
+        return cls(output.with_name(f"{output.name}.training"), output, process)
 
     @classmethod
     def open(cls, recipe: Recipe, *, overwrite: bool = False, restart: bool = False) -> Self:
-        """Begin a run, or continue one of the same recipe and data.
+        """Begin a run, or continue one of the same recipe and data; for the first process.
 
         Args:
             recipe: What will be done.
@@ -60,7 +62,7 @@ class Workplace:
 
     def __exit__(self, *exception: object) -> None:
         """Leave nothing behind where nothing was trained."""
-        if self.step is None:
+        if self.step is None and not self.process:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
@@ -75,8 +77,8 @@ class Workplace:
         return int(found.rpartition("-")[2]) if found else None
 
     def rows(self, name: str) -> Path:
-        """Where rows of a dataset are kept while the run goes on."""
-        return self.folder / "rows" / f"{name}.arrow"
+        """Where this process keeps the rows of a dataset while the run goes on."""
+        return self.folder / "rows" / f"{name}.{self.process}.arrow"
 
     def publish(self, model: Path) -> None:
         """Put a finished model into place, and forget the run."""
