@@ -189,7 +189,8 @@ def _training(report: TrainingReport) -> str:
         for name, entry in recipe.data.items()
     ]
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES)
-    settings = _plain(recipe.training.model_dump() | report.settings)
+    unused = {"epochs"} if recipe.training.max_steps else set()
+    settings = _plain(recipe.training.model_dump(exclude=unused) | report.settings)
     model = _plain(recipe.model.model_dump(exclude={"name"}))
     return "\n\n".join(
         [
