@@ -29,11 +29,20 @@ def test_mini_batches_hold_everything_once_and_hardly_any_padding(
 ) -> None:
     parts = list(plan(lengths, tokens))
     assert sorted(np.concatenate(parts).tolist()) == list(range(len(lengths)))
-    for part in parts:
-        own = [lengths[place] for place in part]
-        area = max(own) * len(own)
-        assert sum(own) >= (1 - MAX_PADDING) * area
-        assert area <= tokens or len(own) == 1
+    areas = [max(lengths[place] for place in part) * len(part) for part in parts]
+    assert sum(lengths) >= (1 - MAX_PADDING) * sum(areas) - 1e-6
+    for area, part in zip(areas, parts, strict=True):
+        assert area <= tokens or len(part) == 1
+
+
+def test_neighbours_are_joined_as_long_as_padding_allows() -> None:
+    # 2 tokens of padding of 402 are fine, 80 more are not
+    assert [part.tolist() for part in plan([99, 20, 100, 21, 20, 100], 1000)] == [
+        [2, 5, 0],
+        [3, 1, 4],
+    ]
+    # all have one length: as many as fit
+    assert [len(part) for part in plan([10] * 25, 100)] == [10, 10, 5]
 
 
 @pytest.fixture(scope="module")

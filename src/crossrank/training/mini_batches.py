@@ -10,6 +10,7 @@ part, not on that of the batch.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -22,17 +23,20 @@ from crossrank.tokenization import Encoded
 from crossrank.training.collation import TrainingBatch
 
 MAX_PADDING = 0.05
-"""Largest share of padding in a mini-batch."""
+"""Largest share of padding in what is computed."""
 
 Score = Callable[[Sequence[Encoded]], Tensor]
 """Computes logits ``[pairs, labels]`` of a mini-batch."""
 
 
 def plan(lengths: Sequence[int], tokens: int) -> Iterator[NDArray[np.intp]]:
-    """Group sequences into mini-batches that are nearly free of padding.
+    """Group sequences into few mini-batches that are nearly free of padding.
+
+    Begins with a mini-batch for each length, and joins the neighbours that cost least as long as
+    no more than ``MAX_PADDING`` of everything is padding.
 
     Args:
-        lengths: Tokens of each sequence.
+        lengths: Tokens of each sequence, some thousands at most.
         tokens: Most tokens a mini-batch has, padding included; a longer sequence goes alone.
 
     Yields:
@@ -43,16 +47,35 @@ def plan(lengths: Sequence[int], tokens: int) -> Iterator[NDArray[np.intp]]:
         [[0, 2], [1, 3]]
     """
     order = np.argsort(-np.asarray(lengths), kind="stable")
-    start = used = 0
-    for end, position in enumerate(order):
-        longest, length = lengths[order[start]], lengths[position]
-        area = longest * (end - start + 1)
-        if end > start and (area > tokens or used + length < (1 - MAX_PADDING) * area):
-            yield order[start:end]
-            start, used = end, 0
-        used += length
-    if len(order):
-        yield order[start:]
+    ordered = np.asarray(lengths)[order].tolist()
+    groups = list(_of_one_length(ordered, tokens))
+    left = MAX_PADDING / (1 - MAX_PADDING) * sum(ordered)
+    while len(groups) > 1:
+        costs = [_cost(ordered, *pair, tokens) for pair in pairwise(groups)]
+        place = int(np.argmin(costs))
+        left -= costs[place]
+        if left < 0:
+            break
+        groups[place : place + 2] = [range(groups[place].start, groups[place + 1].stop)]
+    for group in groups:
+        yield order[group.start : group.stop]
+
+
+def _of_one_length(ordered: Sequence[int], tokens: int) -> Iterator[range]:
+    start = 0
+    for end in range(1, len(ordered) + 1):
+        full = (end + 1 - start) * ordered[start] > tokens
+        if end == len(ordered) or ordered[end] != ordered[start] or full:
+            yield range(start, end)
+            start = end
+
+
+def _cost(ordered: Sequence[int], one: range, other: range, tokens: int) -> float:
+    """Padding that joining two neighbours adds; infinite where they do not fit."""
+    longest = ordered[one.start]
+    if longest * (len(one) + len(other)) > tokens:
+        return np.inf
+    return float(longest - ordered[other.start]) * len(other)
 
 
 @dataclass
@@ -97,6 +120,7 @@ class Step:
         part: Most tokens whose graph is held at once.
         backward: Adds a value's gradient to the parameters'.
         unsynchronised: Holds back the exchange between processes but for the last mini-batch.
+        precision: What scores are computed in, so that weights are cast once for all of a part.
     """
 
     score: Score
@@ -106,6 +130,7 @@ class Step:
     part: int
     backward: Callable[[Tensor], None]
     unsynchronised: Callable[[], AbstractContextManager[None]]
+    precision: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def run(self, batch: TrainingBatch) -> tuple[Tensor, Tensor]:
         """Add the gradient of the batch's loss to the parameters.
@@ -130,7 +155,9 @@ class Step:
     def _direct(self, batch: TrainingBatch, share: float, last: bool) -> tuple[Tensor, Tensor]:
         """Hold the graph of the whole part."""
         with _either(last, self.unsynchronised):
-            logits = self._assemble([self.score(pairs) for _, pairs in self._plan(batch)], batch)
+            with self.precision():
+                outputs = [self.score(pairs) for _, pairs in self._plan(batch)]
+            logits = self._assemble(outputs, batch)
             value = self.loss(logits, batch) * share
             self.backward(value)
         return value.detach(), logits.detach()
@@ -139,7 +166,7 @@ class Step:
         """Hold the graph of one mini-batch; everything is computed twice."""
         mini_batches = list(self._plan(batch))
         states, outputs = [], []
-        with torch.no_grad():
+        with torch.no_grad(), self.precision():
             for _, pairs in mini_batches:
                 states.append(_Random.now())
                 outputs.append(self.score(pairs))

@@ -14,14 +14,16 @@ from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback
 from transformers.trainer_utils import IntervalStrategy, TrainOutput
 
+from crossrank.batching import plan
 from crossrank.errors import InputError, TrainingError
 from crossrank.evaluation.evaluators import Evaluator
 from crossrank.models.torch_modules.saving import pretrained
 from crossrank.training.arguments import CrossEncoderTrainingArguments
 from crossrank.training.checkpoints import last_checkpoint, remove_partial
 from crossrank.training.collation import Collator
+from crossrank.training.embeddings import make_dense, use_sparse_gradients
 from crossrank.training.guard import CollapseGuard
-from crossrank.training.mini_batches import Scorer, Step, plan
+from crossrank.training.mini_batches import Scorer, Step
 from crossrank.training.model import TrainableModel
 from crossrank.training.objective import AnyLoss, objectives
 from crossrank.training.parameters import freeze, parameter_groups
@@ -84,6 +86,8 @@ class CrossEncoderTrainer(Trainer):
             )
         if args.freeze_layers >= 0:
             freeze(self.trainable.module, args.freeze_layers)
+        if args.device.type == "cpu" and args.world_size == 1:
+            use_sparse_gradients(self.trainable.module)
         if args.gradient_checkpointing:
             _let_checkpoint_gradients(self.trainable.module)
         more: list[TrainerCallback] = []
@@ -178,8 +182,10 @@ class CrossEncoderTrainer(Trainer):
             part=self.args.part_tokens or 0,
             backward=lambda value: self.accelerator.backward(value / steps),
             unsynchronised=functools.partial(self.accelerator.no_sync, model=model),
+            precision=self.accelerator.autocast,
         )
         value, logits = step.run(batch)
+        make_dense(self.trainable.module)
         self.guard.check_scores(logits, value, self.state.global_step)
         return value / steps
 
@@ -220,7 +226,8 @@ class CrossEncoderTrainer(Trainer):
         encoded = self.trainable.tokenizer.encode(pairs)
         logits = np.empty((len(pairs), self.trainable.spec.num_labels), dtype=np.float32)
         with torch.no_grad(), self.compute_loss_context_manager():
-            for rows in plan([len(pair.ids) for pair in encoded], self.args.mini_batch_tokens or 0):
+            lengths = [len(pair.ids) for pair in encoded]
+            for rows in plan(lengths, budget=self.args.mini_batch_tokens or 0):
                 scores = scorer([encoded[row] for row in rows])
                 logits[rows] = scores.float().cpu().numpy()
         module.train(was_training)
