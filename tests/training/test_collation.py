@@ -1,6 +1,5 @@
 """Batches of lists: what lies where, and documents of other queries."""
 
-
 import numpy as np
 import pytest
 
