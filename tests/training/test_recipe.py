@@ -164,7 +164,7 @@ def test_all_mistakes_are_told_at_once_in_order(folder: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("content", [b"", b"- a\n- b\n", b"\xff\xfe", b"[" * 5000])
+@pytest.mark.parametrize("content", [b"", b"- a\n- b\n", b"\xff\xfe", b"[" * 2000])
 def test_no_recipe_at_all(folder: Path, content: bytes) -> None:
     path = folder / "recipe.yaml"
     path.write_bytes(content)

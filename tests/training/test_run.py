@@ -357,6 +357,6 @@ def test_a_bi_encoder_gets_a_head_and_is_a_cross_encoder_afterwards(
     run_recipe(write(model={"name": "bi-encoder"}, training={"max_steps": 2}))
     assert not list((tmp_path / "out").glob("*modules.json"))
     assert not list((tmp_path / "out").glob("1_Pooling"))
-    with CrossEncoder(tmp_path / "out") as model:
+    with CrossEncoder(tmp_path / "out", backend="torch") as model:
         assert (model.num_labels, model.max_length) == (1, 48)
         assert np.ptp(model.predict([("stove?", text) for text in GOOD])) > 0
