@@ -1,4 +1,9 @@
-"""From the values of queries to a table with intervals, and a file of results."""
+"""From the values of queries to a table with intervals, and a file of results.
+
+Prints the tables of all results when run by itself.
+
+    python benchmarks/losses/report.py
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -60,24 +65,31 @@ def summary(row: Row, reference: Row) -> dict[str, Any]:
     }
 
 
-def table(rows: Sequence[dict[str, Any]], reference: str) -> str:
+def table(results: dict[str, Any]) -> str:
     """Lay the rows out in Markdown, the best first."""
+    reference = results["reference"]
     lines = [
-        f"| | {MEASURE} | 95 % interval | seeds | against {reference} | p | s |",
-        "|---|---|---|---|---|---|---|",
+        f"| | {MEASURE} | 95 % interval | seeds | against {reference} |",
+        "|---|---|---|---|---|",
     ]
-    for row in sorted(rows, key=lambda row: -row[MEASURE]):
-        low, high = row["interval"]
-        less, more = row["difference_interval"]
-        against = f"{row['difference']:+.3f} [{less:+.3f}, {more:+.3f}] | {row['p']:.3f}"
+    for row in sorted(results["rows"], key=lambda row: -row[MEASURE]):
+        seeds, difference = row["seeds"], f"{row['difference']:+.3f}"
+        cells = [
+            row["title"],
+            f"**{row[MEASURE]:.3f}**",
+            _range(row["interval"], ".3f"),
+            _range([min(seeds), max(seeds)], ".3f") if len(seeds) > 1 else "",
+            f"{difference} ({_range(row['difference_interval'], '+.3f')})",
+        ]
         if row["title"] == reference:
-            against = "|"
-        seeds = f"{min(row['seeds']):.3f} to {max(row['seeds']):.3f}"
-        lines.append(
-            f"| {row['title']} | **{row[MEASURE]:.3f}** | {low:.3f} to {high:.3f} | {seeds} "
-            f"| {against} | {row['seconds']:.0f} |"
-        )
+            cells[-1] = ""
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _range(ends: Sequence[float], form: str) -> str:
+    low, high = ends
+    return f"{low:{form}} to {high:{form}}"
 
 
 def publish(name: str, setting: dict[str, Any], rows: Sequence[Row], reference: str) -> None:
@@ -87,4 +99,9 @@ def publish(name: str, setting: dict[str, Any], rows: Sequence[Row], reference: 
     RESULTS.mkdir(exist_ok=True)
     content = {"setting": setting, "reference": reference, "rows": summaries}
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    print(table(summaries, reference), flush=True)
+    print(table(content), flush=True)
+
+
+if __name__ == "__main__":
+    for file in sorted(RESULTS.glob("*.json")):
+        print(f"{file.stem}\n\n{table(json.loads(file.read_text(encoding='utf-8')))}\n")
