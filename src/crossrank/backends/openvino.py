@@ -46,9 +46,6 @@ STREAM_TOKENS = 1024
 MAX_STREAMS = 8
 """More would leave cores idle when a hundred documents are ranked."""
 
-COMPILED_KEPT = 32
-"""Compiled models that are kept on disk, each about as large as its file; the others go."""
-
 RUNTIME_CACHE = 128
 """Shapes for which prepared code is kept; OpenVINO's own limit of thousands takes gigabytes."""
 
@@ -200,7 +197,7 @@ def _cache_folder(file: Path, config: dict[str, Any]) -> Path | None:
     folder = cache_folder("openvino") / sha256(repr(state).encode()).hexdigest()[:32]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        keep_recent(folder, COMPILED_KEPT)
+        keep_recent(folder)
     except OSError:
         return None
     return folder if os.access(folder, os.W_OK) else None

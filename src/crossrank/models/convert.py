@@ -12,7 +12,7 @@ from crossrank.errors import ExportError, MissingDependencyError
 from crossrank.models.files import choose, companions, list_names
 from crossrank.models.integrity import check_file, digest
 from crossrank.models.spec import ModelSpec
-from crossrank.models.storage import cache_folder, make_once
+from crossrank.models.storage import cache_folder, keep_recent, make_once
 from crossrank.optional import installed, require
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def converted(spec: ModelSpec) -> Path:
         )
     target = cache_folder("converted") / _key(spec)
     make_once(target, lambda unfinished: _convert(spec, unfinished / "model.onnx"))
+    keep_recent(target)
     return target / "model.onnx"
 
 

@@ -4,9 +4,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from crossrank.errors import ModelFileError
+
+
+KEPT = 32
+"""How many folders of a kind are kept; those used longest ago go."""
 
 
 def cache_folder(name: str) -> Path:
@@ -60,14 +65,15 @@ def make_once(target: Path, make: Callable[[Path], None]) -> Path:
     return target
 
 
-def keep_recent(folder: Path, count: int) -> None:
+def keep_recent(folder: Path, count: int = KEPT) -> None:
     """Mark a folder as used now, and delete those of its neighbours that were used longest ago.
 
     Args:
         folder: A folder whose contents can be made again.
         count: How many folders to keep, this one included.
     """
-    os.utime(folder)
+    with suppress(OSError):  # the cache may be read only
+        os.utime(folder)
     neighbours = [path for path in folder.parent.iterdir() if path.is_dir()]
     for path in sorted(neighbours, key=_last_use, reverse=True)[count:]:
         shutil.rmtree(path, ignore_errors=True)
