@@ -9,7 +9,6 @@ from pathlib import Path
 
 from crossrank.errors import ModelFileError
 
-
 KEPT = 32
 """How many folders of a kind are kept; those used longest ago go."""
 
