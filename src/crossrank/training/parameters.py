@@ -1,6 +1,7 @@
 """Which weights learn, and how fast: freezing and layer-wise learning-rate decay."""
 
 from collections.abc import Iterable
+from itertools import takewhile
 from typing import Any
 
 from torch import nn
@@ -22,19 +23,35 @@ def depths(module: nn.Module) -> dict[str, int | None]:
         >>> list(depths(nn.ModuleDict(parts)).values())
         [0, 1, 2, None, None]
     """
-    prefix = layer_list(module)
-    embedded = tuple(
-        f"{name}." for name, part in module.named_modules() if isinstance(part, nn.Embedding)
-    )
+    layers = f"{layer_list(module)}."
+    tables = {
+        f"{name}.": part.weight.numel()
+        for name, part in module.named_modules()
+        if isinstance(part, nn.Embedding)
+    }
+    backbone = _shared(layers, max(tables, key=tables.__getitem__)) if tables else ""
     found: dict[str, int | None] = {}
-    below: int | None = 0  # what is made before the layers is below them, e.g. a projection
+    reached = False
     for name, _ in module.named_parameters():
-        if name.startswith(f"{prefix}."):
-            found[name] = 1 + int(name.removeprefix(f"{prefix}.").partition(".")[0])
-            below = None
+        if name.startswith(layers):
+            found[name] = 1 + int(name.removeprefix(layers).partition(".")[0])
+            reached = True
+        elif name.startswith(tuple(tables)) or (name.startswith(backbone) and not reached):
+            found[name] = 0  # made before the layers, e.g. a projection
         else:
-            found[name] = 0 if name.startswith(embedded) else below
+            found[name] = None
     return found
+
+
+def _shared(one: str, other: str) -> str:
+    """Name the module that two modules are part of, with a dot at its end.
+
+    Example:
+        >>> _shared("bert.encoder.layer.", "bert.embeddings.word_embeddings.")
+        'bert.'
+    """
+    pairs = zip(one.split("."), other.split("."), strict=False)
+    return "".join(f"{a}." for a, b in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def encoder_linears(module: nn.Module) -> list[str]:
