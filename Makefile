@@ -2,6 +2,7 @@
 # make test    all tests
 # make check   formatting, lints, types
 # make bench   speed against other libraries
+# make default-model   the embedded model made anew (SMOKE=1: a try in two minutes, not embedded)
 # make setup   the development environment, in .venv
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 CROSSRANK_DATA ?= $(realpath $(CURDIR)/../shared/data)
 export CROSSRANK_DATA
 
-.PHONY: demo test check bench setup clean
+.PHONY: demo test check bench default-model setup clean
 
 demo: .venv/.demo
 	$(BIN)/crossrank demo
@@ -27,6 +28,9 @@ check: .venv/.dev
 
 bench: .venv/.dev
 	$(BIN)/python benchmarks/run.py
+
+default-model: .venv/.dev
+	$(BIN)/python recipes/default_model/make.py $(if $(SMOKE),--smoke)
 
 setup: .venv/.dev
 

@@ -10,6 +10,7 @@ import re
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 from dictionaries import dictionary, package_descriptions, wordnet
@@ -62,12 +63,19 @@ LICENCES = {
 }
 
 
-def collect(data: Path, build: Path) -> None:
-    """Write ``pairs.jsonl`` (query, positive, source) and ``sources.json`` (licence, passages)."""
+def collect(data: Path, build: Path, target: Path, packages: int) -> None:
+    """Write pairs (query, positive, source), and ``sources.json`` (licence, passages) beside them.
+
+    Args:
+        data: Where PubMedQA is.
+        build: Where packages are downloaded to and unpacked.
+        target: A JSONL file.
+        packages: How many of ``PACKAGES`` to read, from the first.
+    """
     counts: Counter[str] = Counter()
     seen: set[str] = set()
-    with (build / "pairs.jsonl").open("w") as file:
-        for source, query, positive in collected(data, build):
+    with target.open("w") as file:
+        for source, query, positive in collected(data, build, packages):
             key = re.sub(r"\W+", "", positive.lower())[:200]
             if key not in seen and good(query, positive):
                 seen.add(key)
@@ -75,16 +83,16 @@ def collect(data: Path, build: Path) -> None:
                 entry = {"query": query, "positive": positive, "source": source}
                 file.write(json.dumps(entry, ensure_ascii=False) + "\n")
     table = {name: {"licence": LICENCES[name], "passages": counts[name]} for name in LICENCES}
-    (build / "sources.json").write_text(json.dumps(table, indent=2) + "\n")
+    (target.parent / "sources.json").write_text(json.dumps(table, indent=2) + "\n")
 
 
-def collected(data: Path, build: Path) -> Iterator[tuple[str, str, str]]:
+def collected(data: Path, build: Path, packages: int) -> Iterator[tuple[str, str, str]]:
     """Yield (source, query, passage) of every source, in a fixed order."""
     for query, text in pubmedqa(data / "pubmedqa"):
         yield "pubmedqa", query, text
     for query, text in package_descriptions(build):
         yield "debian-descriptions", query, text
-    for package, (_, read) in PACKAGES.items():
+    for package, (_, read) in islice(PACKAGES.items(), packages):
         for query, text in read(unpacked(package, build)):
             yield package, query, text
 

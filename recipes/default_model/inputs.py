@@ -15,8 +15,8 @@ Scorer = Callable[[Inputs], NDArray[np.float32]]
 
 
 def write_tokenizer(source: Path, target: Path) -> None:
-    """Save the backbone's tokenizer with a pair form in which both sides look like single texts."""
-    tokenizer = Tokenizer.from_file(str(source))
+    """Save a folder's tokenizer with a pair form in which both sides look like single texts."""
+    tokenizer = Tokenizer.from_file(str(source / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
     tokenizer.post_processor = TemplateProcessing(
@@ -35,6 +35,7 @@ class Encoder:
     """
 
     def __init__(self, file: Path) -> None:
+        self.file = file
         self.tokenizer = Tokenizer.from_file(str(file))
         self.tokenizer.enable_truncation(MAX_LENGTH)
 
