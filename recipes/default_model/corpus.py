@@ -45,7 +45,7 @@ PACKAGES: dict[str, tuple[str, Reader]] = {
     "gimp-help-en": ("GFDL-1.2+ without invariant sections", pages("**/en/*.html")),
     "r-doc-html": ("GPL-2+", pages("**/*.html")),
     "octave-doc": ("GPL-3+", pages("**/*.html", "XREF")),
-    "maxima-doc": ("GPL-2+", pages("**/html/*.html")),
+    "maxima-doc": ("GPL", pages("**/html/*.html")),
     "perl-doc": ("GPL-1+ or Artistic", manuals),
     "manpages": ("GPL-2+, Linux-man-pages-copyleft, BSD or MIT, by page", manuals),
     "manpages-dev": ("GPL-2+, Linux-man-pages-copyleft, BSD or MIT, by page", manuals),
