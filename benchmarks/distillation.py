@@ -2,10 +2,11 @@
 
     python benchmarks/distillation.py --teacher FOLDER --pairs PAIRS.jsonl
 
-``--teacher`` is the default model in fp32 and ``--pairs`` the texts it learned from, both as
+``--teacher`` is the default model in fp32 and ``--pairs`` the texts it learned from, as
 ``recipes/default_model`` leaves them: ``build/default_model/trained`` and
-``build/default_model/pairs.jsonl``. Each query gets hard negatives and documents drawn at random; the teacher's int8 file scores them all; each student begins as some
-of the teacher's layers and learns the scores. All are compared in int8. ``--choose`` tries every
+``build/default_model/pairs.jsonl``. Each query gets hard negatives and documents drawn at random;
+the teacher's int8 file scores them all; each student begins as some of the teacher's layers and
+learns the scores. All are compared in int8. ``--choose`` tries every
 choice of layers that keeps the last one, without training.
 
 Quality is nDCG@10 over BM25's best 100 of ``trec-dl`` (dl21 to choose by, dl19 to report). Speed is
