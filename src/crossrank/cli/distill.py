@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from crossrank.cli import options
 from crossrank.cli.reporting import as_table, say
 
 KindChoice = Literal["cross-encoder", "bi-encoder"]
@@ -76,7 +77,7 @@ def distill(
             file_okay=False,
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Train a small model on the scores of a larger one, and compare them.
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from crossrank.cli import options
 from crossrank.cli.reporting import as_table, say
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ def export(
             dir_okay=False,
         ),
     ] = None,
-    query_field: Annotated[str, typer.Option(help="Column of the query.")] = "query",
-    document_field: Annotated[str, typer.Option(help="Column of the document.")] = "document",
+    query_field: options.QueryField = "query",
+    document_field: options.DocumentField = "document",
     evaluation: Annotated[
         Path | None,
         typer.Option(
@@ -57,7 +58,7 @@ def export(
             min=0, max=1, help="Share of nDCG@10 that may be lost, e.g. 0.005; else it fails."
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
+    overwrite: options.Overwrite = False,
     rounds: Annotated[int, typer.Option(min=1, help="How often speed is measured.")] = 3,
 ) -> None:
     """Write a model in another precision, and report what that costs.
@@ -91,14 +92,12 @@ def export(
 
 
 def _read(file: Path, query_field: str, document_field: str) -> "list[Pair]":
-    from crossrank.cli.pair_files import NO_FIELD, open_pairs
+    from crossrank.cli.pair_files import read_pairs
     from crossrank.cli.reporting import bad_usage
 
     with bad_usage():
-        found = open_pairs(
-            file, query_field=query_field, document_field=document_field, score_field=NO_FIELD
-        )
-    return [pair for rows in found.rows(skip=0) for pair in rows.pairs]
+        pairs = read_pairs(file, query_field, document_field)
+    return list(pairs)
 
 
 def _demo_evaluation() -> "EvaluationSet":

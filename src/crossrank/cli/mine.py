@@ -11,7 +11,6 @@ import typer
 
 from crossrank.cli import options
 from crossrank.cli.reporting import bad_usage, say
-from crossrank.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +48,7 @@ def mine(
             dir_okay=False,
         ),
     ] = None,
-    query_field: Annotated[str, typer.Option(help="Column of the query.")] = "query",
+    query_field: options.QueryField = "query",
     positive_field: Annotated[str, typer.Option(help="Column of the positive.")] = "positive",
     document_field: Annotated[str, typer.Option(help="Column of --documents.")] = "text",
     retriever: Annotated[RetrieverChoice, typer.Option(help="What finds candidates.")] = "bm25",
@@ -92,10 +91,8 @@ def mine(
             file_okay=False,
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Forget what an interrupted call has done.")
-    ] = False,
+    overwrite: options.Overwrite = False,
+    restart: options.Restart = False,
 ) -> None:
     """Find hard negatives: documents that look relevant, and are not.
 
@@ -174,8 +171,10 @@ class _Source:
 
     def check(self) -> None:
         """Refuse endings that say nothing, before there is any work."""
+        from crossrank.cli.pair_files import read_pairs
+
         for path in filter(None, (self.file, self.texts)):
-            _read(path, *self.fields)
+            read_pairs(path, *self.fields)
 
     def state(self) -> dict[str, Any]:
         """All that a later call must find unchanged."""
@@ -189,29 +188,22 @@ class _Source:
         }
 
     def pairs(self) -> "Iterator[Pair]":
-        return _read(self.file, *self.fields)
+        from crossrank.cli.pair_files import read_pairs
+
+        return read_pairs(self.file, *self.fields)
 
     def documents(self) -> "Iterator[str] | None":
         if self.texts is None:
             return None
-        return (text for text, _ in _read(self.texts, self.text_field, self.text_field))
+        from crossrank.cli.pair_files import read_pairs
 
-
-def _read(path: Path, first: str, second: str) -> "Iterator[Pair]":
-    """Read two columns; the ending is looked at now, the rows when they are asked for."""
-    from crossrank.cli.pair_files import NO_FIELD, open_pairs
-
-    file = open_pairs(path, query_field=first, document_field=second, score_field=NO_FIELD)
-    return (pair for rows in file.rows(skip=0) for pair in rows.pairs)
+        return (text for text, _ in read_pairs(self.texts, self.text_field, self.text_field))
 
 
 def _check_out(out: Path, overwrite: bool) -> None:
     if out.suffix != ".jsonl":
         raise typer.BadParameter(f"A name that ends in .jsonl is required, received {out.name!r}.")
-    if not out.parent.is_dir():
-        raise typer.BadParameter(f"The folder {out.parent} does not exist.")
-    if out.exists() and not overwrite:
-        raise InputError(f"{out} exists already. Use --overwrite to replace it.")
+    options.check_out(out, overwrite)
 
 
 def _judge(name: str | None, device: str | None) -> "CrossEncoder | None":

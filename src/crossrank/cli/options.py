@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from crossrank.cli.reporting import bad_usage
+from crossrank.errors import InputError
 
 if TYPE_CHECKING:
     from crossrank.cross_encoder import CrossEncoder
@@ -41,6 +42,25 @@ Cache = Annotated[
     Path | None,
     typer.Option(dir_okay=False, help="File that remembers scores from call to call."),
 ]
+QueryField = Annotated[str, typer.Option(help="Column of the query.")]
+DocumentField = Annotated[str, typer.Option(help="Column of the document.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")]
+Restart = Annotated[
+    bool, typer.Option("--restart", help="Forget what an interrupted call has done.")
+]
+
+
+def check_out(out: Path, overwrite: bool) -> None:
+    """See that a file can be written.
+
+    Raises:
+        typer.BadParameter: Its folder does not exist.
+        InputError: It exists, and is not to be replaced.
+    """
+    if not out.parent.is_dir():
+        raise typer.BadParameter(f"The folder {out.parent} does not exist.")
+    if out.exists() and not overwrite:
+        raise InputError(f"{out} exists already. Use --overwrite to replace it.")
 
 
 def load_model(

@@ -45,7 +45,7 @@ class Rows:
     data: Any
 
 
-NO_FIELD = "\0"
+_NO_FIELD = "\0"
 """A column that no file has: pairs are read, and no score is added."""
 
 Chunk = list[Rows]
@@ -215,3 +215,13 @@ def open_pairs(path: Path, *, query_field: str, document_field: str, score_field
         "A file that ends in .jsonl, .csv, .tsv (each may be followed by .gz) or .parquet is "
         f"required, received {path.name!r}."
     )
+
+
+def read_pairs(path: Path, first: str, second: str) -> Iterator[Pair]:
+    """Read two columns; the ending is looked at now, the rows when they are asked for.
+
+    Raises:
+        InputError: The ending is another one, or (later) a row is broken.
+    """
+    file = open_pairs(path, query_field=first, document_field=second, score_field=_NO_FIELD)
+    return (pair for rows in file.rows(skip=0) for pair in rows.pairs)

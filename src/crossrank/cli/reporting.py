@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Literal
 
 import typer
 
@@ -60,17 +61,30 @@ def say(message: str, style: str = "") -> None:
     Console(stderr=True).print(message, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
-def as_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Lay out figures in columns, the first with their names."""
+def as_table(
+    header: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    justify: Literal["left", "right"] = "right",
+    width: int | None = None,
+) -> str:
+    """Lay out figures in columns, the first with their names.
+
+    Args:
+        header: Of each column.
+        rows: A text for each column.
+        justify: Where figures stand in their columns.
+        width: Of the table, in characters; by default the terminal's.
+    """
     from rich.console import Console
     from rich.table import Table
 
     table = Table(*header, box=None, header_style="bold", padding=(0, 1))
     for column in table.columns[1:]:
-        column.justify = "right"
+        column.justify = justify
     for row in rows:
         table.add_row(*row)
-    console = Console()
+    console = Console(width=width)
     with console.capture() as captured:
         console.print(table)
     return captured.get()

@@ -7,7 +7,6 @@ import typer
 
 from crossrank.cli import options
 from crossrank.cli.reporting import bad_usage
-from crossrank.errors import InputError
 
 if TYPE_CHECKING:
     from crossrank.cli.journal import Journal
@@ -33,18 +32,16 @@ def score(
         Path,
         typer.Option("--out", "-o", help="File to write, in the input's format.", dir_okay=False),
     ],
-    query_field: Annotated[str, typer.Option(help="Column of the query.")] = "query",
-    document_field: Annotated[str, typer.Option(help="Column of the document.")] = "document",
+    query_field: options.QueryField = "query",
+    document_field: options.DocumentField = "document",
     score_field: Annotated[
         str | None,
         typer.Option(
             help="Column to add.", show_default="score, or scores when the model has several labels"
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Forget what an interrupted call has done.")
-    ] = False,
+    overwrite: options.Overwrite = False,
+    restart: options.Restart = False,
     model: options.Model = None,
     backend: options.Backend = "auto",
     precision: options.Precision = "auto",
@@ -99,12 +96,9 @@ def _check_out(file: Path, out: Path, overwrite: bool) -> None:
             f"The output has the input's format: a name that ends like {file.name!r} is required, "
             f"received {out.name!r}."
         )
-    if not out.parent.is_dir():
-        raise typer.BadParameter(f"The folder {out.parent} does not exist.")
     if out.exists() and file.samefile(out):
         raise typer.BadParameter(f"Input and output must be two files, received {out} for both.")
-    if out.exists() and not overwrite:
-        raise InputError(f"{out} exists already. Use --overwrite to replace it.")
+    options.check_out(out, overwrite)
 
 
 def _job(pairs: "PairFile", encoder: "CrossEncoder", truncation: str) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crossrank.cli.reporting import INTERRUPTED, bad_usage, describe, say
+from crossrank.cli import options
+from crossrank.cli.reporting import INTERRUPTED, as_table, bad_usage, describe, say
 from crossrank.errors import CrossRankError, InputError
 
 if TYPE_CHECKING:
-    from crossrank.training.model_card import Quality
     from crossrank.training.recipe import Recipe
 
 WIDTH = 160
@@ -29,9 +29,7 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the model that the recipe makes.")
     ] = False,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Forget what an interrupted call has done.")
-    ] = False,
+    restart: options.Restart = False,
 ) -> None:
     """Train a cross-encoder on your own queries and documents.
 
@@ -65,7 +63,8 @@ def train(
         report = run_recipe(recipe, overwrite=overwrite, restart=restart, tell=say)
     if report is None:  # one of several processes, and not the first
         return
-    typer.echo(_table(report.quality), nl=False)
+    quality = report.quality
+    typer.echo(as_table(quality.header(), quality.rows(), justify="left", width=WIDTH), nl=False)
     say(f"Written to {recipe.output.folder}; its README.md says more.")
 
 
@@ -111,16 +110,3 @@ def _resumable(recipe: "Recipe") -> Iterator[None]:
                 "continues from there."
             )
         raise typer.Exit(INTERRUPTED if interrupted else 1) from error
-
-
-def _table(quality: "Quality") -> str:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*quality.header(), box=None, header_style="bold", padding=(0, 1))
-    for row in quality.rows():
-        table.add_row(*row)
-    console = Console(width=WIDTH)
-    with console.capture() as captured:
-        console.print(table)
-    return captured.get()
