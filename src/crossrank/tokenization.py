@@ -186,7 +186,7 @@ class PairTokenizer:
         """
         spans: list[tuple[int, int]] = []
         start = 0
-        for piece in _pieces(_clean(text)):
+        for piece in _pieces(replace_surrogates(text)):
             encoding = self.tokenizer.encode(piece, add_special_tokens=False)
             spans += [(start + a, start + b) for a, b in encoding.offsets]
             start += len(piece)
@@ -210,7 +210,7 @@ class PairTokenizer:
         distinct = list(dict.fromkeys(texts))
         short = [text for text in distinct if len(text) <= PIECE_CHARACTERS]
         encodings = self.tokenizer.encode_batch_fast(
-            [_clean(text) for text in short], add_special_tokens=False
+            [replace_surrogates(text) for text in short], add_special_tokens=False
         )
         found = {
             text: np.array(encoding.ids, dtype=np.int32)
@@ -224,7 +224,7 @@ class PairTokenizer:
     def _long_ids(self, text: str, wanted: int | None) -> Ids:
         parts: list[list[int]] = []
         total = 0
-        for piece in _pieces(_clean(text)):
+        for piece in _pieces(replace_surrogates(text)):
             ids = self.tokenizer.encode(piece, add_special_tokens=False).ids
             parts.append(ids)
             total += len(ids)
@@ -340,8 +340,8 @@ def _read_frame(tokenizer: Tokenizer) -> _Frame:
     )
 
 
-def _clean(text: str) -> str:
-    """Replace lone surrogates, which no tokenizer accepts, by U+FFFD."""
+def replace_surrogates(text: str) -> str:
+    """Replace lone surrogates, which JSON can express and UTF-8 cannot, by U+FFFD."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

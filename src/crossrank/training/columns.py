@@ -234,16 +234,16 @@ class _Table:
     kinds: dict[str, str] = field(default_factory=dict)
 
     def named(self, kind: str) -> list[str]:
-        return [name for name, own in self.kinds.items() if own == kind and not _is_target(name)]
+        return [name for name, own in self.kinds.items() if own == kind and not is_target(name)]
 
     def numbers(self) -> tuple[str | None, str | None]:
         """The columns of labels and of teacher scores."""
         for name, kind in self.kinds.items():
             if kind == "other":
                 self.refuse(f"{name!r} holds neither texts nor numbers nor lists of them.")
-            if _is_target(name) and kind in ("text", "texts"):
+            if is_target(name) and kind in ("text", "texts"):
                 self.refuse(f"{name!r} must hold numbers. Encode classes as 0, 1, 2 and so on.")
-            if not _is_target(name) and kind in ("number", "numbers"):
+            if not is_target(name) and kind in ("number", "numbers"):
                 self.refuse(f"{name!r} is a column too many.")
         labels = [name for name in self.kinds if name in LABELS]
         self.at_most_one(labels)
@@ -308,7 +308,8 @@ class _Cell:
         )
 
 
-def _is_target(name: str) -> bool:
+def is_target(name: str) -> bool:
+    """Say whether a column of this name holds labels or a teacher's scores."""
     return name in LABELS or name == TEACHER
 
 

@@ -10,7 +10,8 @@ from datasets import Dataset
 
 from crossrank.errors import InputError
 from crossrank.optional import require
-from crossrank.training.columns import LABELS, TEACHER
+from crossrank.tokenization import replace_surrogates
+from crossrank.training.columns import is_target
 
 pa = require("pyarrow", extra="train")
 
@@ -60,11 +61,11 @@ def write_rows(rows: Rows, store: Path, source: str) -> Dataset:
 
 def _first_kind(source: str, place: str, name: str, value: Any) -> str:
     """Say what a column holds, going by its first value."""
-    wanted = f"{NUMBER} or {NUMBERS}" if _is_target(name) else f"{TEXT} or {TEXTS}"
+    wanted = f"{NUMBER} or {NUMBERS}" if is_target(name) else f"{TEXT} or {TEXTS}"
     kind = _kind(_read(name, value))
     if kind == EMPTY:
-        return NUMBERS if _is_target(name) else TEXTS
-    if kind is None or (_is_target(name) and kind in (TEXT, TEXTS)):
+        return NUMBERS if is_target(name) else TEXTS
+    if kind is None or (is_target(name) and kind in (TEXT, TEXTS)):
         raise _refused(source, place, name, wanted, value)
     return kind
 
@@ -103,29 +104,16 @@ def _read(name: str, value: Any) -> Any:
         return [_read(name, element) for element in value]
     if not isinstance(value, str):
         return value
-    if not _is_target(name):
-        return _encodable(value)
+    if not is_target(name):
+        return replace_surrogates(value)
     try:
         return float(value)
     except ValueError:
         return value
 
 
-def _is_target(name: str) -> bool:
-    return name in LABELS or name == TEACHER
-
-
-def _encodable(text: str) -> str:
-    """Replace lone surrogates, which JSON can express and UTF-8 cannot, by U+FFFD."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
-
-
 def _refused(source: str, place: str, name: str, wanted: str, value: Any) -> InputError:
-    hint = " Encode classes as 0, 1, 2 and so on." if _is_target(name) else ""
+    hint = " Encode classes as 0, 1, 2 and so on." if is_target(name) else ""
     return InputError(
         f"{source}, {place}, column {name!r}: {wanted} is required, received {value!r:.80}.{hint}"
     )
