@@ -33,7 +33,7 @@ from crossrank.types import Floats, Pair, Precision  # noqa: E402
 TEXTS = GOOD + BAD
 ROWS = {"query": QUERIES, "documents": [TEXTS] * 4, "labels": [[1, 1, 1, 0, 0, 0]] * 4}
 ARGUMENTS = {
-    "max_steps": 30,
+    "max_steps": 120,
     "per_device_train_batch_size": 4,
     "learning_rate": 3e-3,
     "save_steps": 10,
