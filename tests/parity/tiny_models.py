@@ -4,7 +4,6 @@ The weights are rescaled until the standard deviation of the logits over ``PAIRS
 a wrong template, token type or truncation then changes a logit by far more than the tolerance.
 """
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -62,7 +61,11 @@ def wordpiece() -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    _train(tokenizer, trainers.WordPieceTrainer(vocab_size=400, special_tokens=special))
+    characters, beginnings = _pieces(tokenizer)
+    pieces = [*special, *characters, *(f"##{character}" for character in characters), *beginnings]
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    tokenizer.model = models.WordPiece(vocabulary, unk_token="[UNK]")
+    tokenizer.add_special_tokens(special)
     _frame(tokenizer, "[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1", ("[CLS]", "[SEP]"))
     return tokenizer
 
@@ -73,9 +76,7 @@ def unigram(first: str = "<s>", last: str = "</s>", types: bool = False) -> Toke
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
-    special = [first, "<pad>", last, "<unk>", "<mask>"]
-    trainer = trainers.UnigramTrainer(vocab_size=400, special_tokens=special, unk_token="<unk>")
-    _train(tokenizer, trainer)
+    _fill_unigram(tokenizer, [first, "<pad>", last, "<unk>", "<mask>"])
     pair = f"{first} $A {last} $B:1 {last}:1" if types else f"{first} $A {last} {last} $B {last}"
     _frame(tokenizer, f"{first} $A {last}", pair, (first, last))
     return tokenizer
@@ -87,12 +88,13 @@ def byte_level(special: Iterable[str]) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    _train(
-        tokenizer,
-        trainers.BpeTrainer(
-            vocab_size=450, special_tokens=list(special), initial_alphabet=alphabet
-        ),
+    trainer = trainers.BpeTrainer(
+        vocab_size=450,
+        special_tokens=list(special),
+        initial_alphabet=alphabet,
+        show_progress=False,
     )
+    tokenizer.train_from_iterator(TEXTS * 3, trainer)
     return tokenizer
 
 
@@ -111,9 +113,29 @@ def modernbert_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def _train(tokenizer: Tokenizer, trainer: Any) -> None:
-    trainer.show_progress = False
-    tokenizer.train_from_iterator(TEXTS * 3, trainer)
+def _fill_unigram(tokenizer: Tokenizer, special: list[str]) -> None:
+    characters, beginnings = _pieces(tokenizer)
+    vocabulary = [
+        *((token, 0.0) for token in special),
+        *((character, -8.0) for character in characters),
+        *((piece, -4.0) for piece in beginnings),
+    ]
+    tokenizer.model = models.Unigram(vocabulary, unk_id=special.index("<unk>"))
+    tokenizer.add_special_tokens(special)
+
+
+def _pieces(tokenizer: Tokenizer) -> tuple[list[str], list[str]]:
+    """Take the characters of ``TEXTS``, and the beginnings of its words, each sorted.
+
+    Not trained: trainers of WordPiece and Unigram break ties at random, and every process would
+    test other models.
+    """
+    normal = tokenizer.normalizer.normalize_str if tokenizer.normalizer else str
+    words = {
+        word for text in TEXTS for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal(text))
+    }
+    beginnings = {word[:end] for word in words for end in range(2, len(word) + 1)}
+    return sorted(set("".join(words))), sorted(beginnings)
 
 
 def _frame(tokenizer: Tokenizer, single: str, pair: str, special: tuple[str, ...]) -> None:
@@ -306,12 +328,7 @@ def make_t5(folder: Path) -> Path:
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
-    special = ["<pad>", "</s>", "<unk>"]
-    trainer = trainers.UnigramTrainer(vocab_size=400, special_tokens=special, unk_token="<unk>")
-    _train(tokenizer, trainer)
-    state = json.loads(tokenizer.to_str())
-    state["model"]["vocab"] += [["▁true", -2.0], ["▁false", -2.0]]
-    tokenizer = Tokenizer.from_str(json.dumps(state))
+    _fill_unigram(tokenizer, ["<pad>", "</s>", "<unk>"])
     _frame(tokenizer, "$A </s>", "$A </s> $B </s>", ("</s>",))
     names = {"eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
     wrapped = wrap(tokenizer, names, types=False)

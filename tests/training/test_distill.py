@@ -33,9 +33,9 @@ from crossrank.types import Floats, Pair, Precision  # noqa: E402
 TEXTS = GOOD + BAD
 ROWS = {"query": QUERIES, "documents": [TEXTS] * 4, "labels": [[1, 1, 1, 0, 0, 0]] * 4}
 ARGUMENTS = {
-    "max_steps": 200,
+    "max_steps": 30,
     "per_device_train_batch_size": 4,
-    "learning_rate": 1e-3,
+    "learning_rate": 3e-3,
     "save_steps": 10,
     "use_cpu": True,
     "disable_tqdm": True,

@@ -47,6 +47,7 @@ def make_prettr(folder: Path, join_layer: int = 2) -> Path:
     network = PreTTR(config)
     with torch.no_grad():
         network.cross_bias.copy_(torch.arange(LAYERS - join_layer) / 3 - 1)
+        network.head.weight.copy_(torch.tensor([[20.0, 10.0]]))  # logits differ visibly
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
