@@ -15,6 +15,7 @@ from itertools import chain, islice
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crossrank.backends.base import Backend
 from crossrank.batching import Batch, TokenBudget, collate, plan
@@ -63,10 +64,15 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class _Window:
+class Window:
     """A tokenised window: which distinct pairs it has, and what is known of them already.
 
-    A pair whose logits are known is encoded only where its cut tokens are to be counted.
+    Attributes:
+        pairs: The distinct pairs.
+        slots: Which of them each pair of the window is.
+        encoded: Their token ids. A pair whose logits are known is encoded only where its cut tokens
+            are to be counted.
+        known: Logits that the cache knew.
     """
 
     pairs: list[Pair]
@@ -77,6 +83,10 @@ class _Window:
     def unknown(self) -> list[int]:
         """The distinct pairs that are left to score."""
         return [slot for slot, logits in enumerate(self.known) if logits is None]
+
+    def to_score(self) -> list[Encoded]:
+        """The token ids of what is left to score."""
+        return [_present(self.encoded[slot]) for slot in self.unknown()]
 
 
 class Scorer:
@@ -128,12 +138,12 @@ class Scorer:
         """
         windows = _windows(pairs, options.window)
         with ThreadPoolExecutor(1, thread_name_prefix="crossrank-tokenize") as ahead:
-            pending: Future[_Window] | None = None
+            pending: Future[Window] | None = None
             start = 0
             while True:
                 current = pending
                 window = next(windows, None)
-                pending = ahead.submit(self._prepare, window, options) if window else None
+                pending = ahead.submit(self.prepare, window, options) if window else None
                 if current is not None:
                     prepared = current.result()
                     yield self._score(prepared, options, progress, start)
@@ -141,7 +151,7 @@ class Scorer:
                 if pending is None:
                     return
 
-    def _prepare(self, pairs: list[Pair], options: Options) -> _Window:
+    def prepare(self, pairs: Sequence[Pair], options: Options) -> Window:
         """Find the distinct pairs of a window, look them up in the cache, tokenise the others."""
         positions: dict[Pair, int] = {}
         slots = [positions.setdefault(pair, len(positions)) for pair in pairs]
@@ -150,7 +160,7 @@ class Scorer:
         known: list[Floats | None] = [None] * len(distinct)
         if self.cache is not None:
             known = self.cache.get(self.namespace(options.prompt), distinct)
-        window = _Window(distinct, slots, [None] * len(distinct), known)
+        window = Window(distinct, slots, [None] * len(distinct), known)
         # The cache knows logits, not what was cut: to count that, every pair is tokenised.
         wanted = range(len(distinct)) if options.count_truncated else window.unknown()
         encoded = self.tokenizer.encode(
@@ -162,66 +172,87 @@ class Scorer:
             window.encoded[slot] = pair
         return window
 
-    def _score(
-        self,
-        window: _Window,
-        options: Options,
-        progress: Callable[[int], object],
-        start: int,
+    def finish(
+        self, window: Window, computed: Floats, options: Options, *, start: int = 0
     ) -> Scored:
-        logits = np.empty((len(window.pairs), self.spec.num_labels), dtype=np.float32)
+        """Put computed and known logits together, check them, and let the cache remember.
+
+        Args:
+            window: As ``prepare`` gave it.
+            computed: Logits ``[pairs, labels]`` of ``window.to_score()``.
+            options: What the caller asked for.
+            start: How many pairs came before the window, for messages.
+
+        Raises:
+            InvalidScoreError: The model answered NaN or infinity.
+        """
         todo = window.unknown()
-        copies = np.bincount(window.slots, minlength=len(window.pairs))
+        logits = np.empty((len(window.pairs), self.spec.num_labels), dtype=np.float32)
         for slot, values in enumerate(window.known):
             if values is not None:
                 logits[slot] = values
-        progress(int(copies.sum() - copies[todo].sum()))
-
-        def keep(slots: list[int], values: Floats) -> None:
-            logits[slots] = values
-            progress(int(copies[slots].sum()))
-
-        self._forward_all(window, todo, options, keep)
+        logits[todo] = computed
         self._check(logits, window, start)
         if self.cache is not None and todo:
             pairs = [window.pairs[slot] for slot in todo]
-            self.cache.put(self.namespace(options.prompt), pairs, logits[todo])
+            self.cache.put(self.namespace(options.prompt), pairs, computed)
         cut = [
             pair.truncated_query + pair.truncated_document if pair else 0 for pair in window.encoded
         ]
         return Scored(logits[window.slots], [cut[slot] for slot in window.slots])
 
+    def _score(
+        self, window: Window, options: Options, progress: Callable[[int], object], start: int
+    ) -> Scored:
+        pairs = window.to_score()
+        copies = np.bincount(window.slots, minlength=len(window.pairs))
+        waiting = copies[window.unknown()]
+        progress(int(copies.sum() - waiting.sum()))
+        computed = np.empty((len(pairs), self.spec.num_labels), dtype=np.float32)
+
+        def keep(rows: NDArray[np.intp], values: Floats) -> None:
+            computed[rows] = values
+            progress(int(waiting[rows].sum()))
+
+        self._forward_all(pairs, options, keep)
+        return self.finish(window, computed, options, start=start)
+
     def _forward_all(
         self,
-        window: _Window,
-        todo: list[int],
+        pairs: Sequence[Encoded],
         options: Options,
-        keep: Callable[[list[int], Floats], None],
+        keep: Callable[[NDArray[np.intp], Floats], None],
     ) -> None:
-        """Send the batches of a window to the backends, each to the first that is free."""
-        lengths = [len(_present(window.encoded[slot]).ids) for slot in todo]
-        budget = min(self._budgets[id(backend)].tokens for backend in self.backends)
-        batches: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
+        """Send pairs to the backends in batches, each to the first that is free."""
+        batches: queue.SimpleQueue[NDArray[np.intp]] = queue.SimpleQueue()
         count = 0
-        for rows in plan(lengths, budget=budget, batch_size=options.batch_size):
-            batches.put([todo[row] for row in rows])
+        lengths = [len(pair.ids) for pair in pairs]
+        for rows in plan(lengths, budget=self.token_budget, batch_size=options.batch_size):
+            batches.put(rows)
             count += 1
         stop = threading.Event()
 
         def work(backend: Backend) -> None:
             while not stop.is_set():
                 try:
-                    slots = batches.get_nowait()
+                    rows = batches.get_nowait()
                 except queue.Empty:
                     return
-                pairs = [_present(window.encoded[slot]) for slot in slots]
-                batch = collate(
-                    pairs, pad_token_id=self.spec.pad_token_id, side=self.spec.padding_side
-                )
-                keep(slots, self._forward(backend, batch))
+                keep(rows, self.forward(backend, [pairs[row] for row in rows]))
 
         workers = [backend for backend in self.backends for _ in range(backend.concurrency)]
         _run_workers(work, workers[: max(1, count)], stop)
+
+    @property
+    def token_budget(self) -> int:
+        """Tokens a batch may have on any of the devices, padding included."""
+        return min(self._budgets[id(backend)].tokens for backend in self.backends)
+
+    def forward(self, backend: Backend, pairs: Sequence[Encoded]) -> Floats:
+        """Compute the logits ``[pairs, labels]`` of one batch on one device."""
+        spec = self.spec
+        batch = collate(pairs, pad_token_id=spec.pad_token_id, side=spec.padding_side)
+        return self._forward(backend, batch)
 
     def _forward(self, backend: Backend, batch: Batch) -> Floats:
         """Compute a batch, in halves when the device has no memory for the whole."""
@@ -248,7 +279,7 @@ class Scorer:
                 stacklevel=2,
             )
 
-    def _check(self, logits: Floats, window: _Window, start: int) -> None:
+    def _check(self, logits: Floats, window: Window, start: int) -> None:
         bad = np.flatnonzero(~np.isfinite(logits).all(axis=1))
         if len(bad):
             index = start + window.slots.index(int(bad[0]))
