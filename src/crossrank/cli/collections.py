@@ -1,0 +1,112 @@
+"""Collections that commands measure on: read, given a first stage, and scored."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crossrank.cli.reporting import say
+from crossrank.errors import InputError
+
+if TYPE_CHECKING:
+    from crossrank.cross_encoder import CrossEncoder
+    from crossrank.evaluation.evaluation_set import EvaluationSet
+    from crossrank.types import Run
+
+
+def open_collection(
+    folder: Path, depth: int = 100, first_stage: Path | None = None
+) -> "EvaluationSet":
+    """Read a collection; where it has no first stage's run, search its documents with BM25.
+
+    Args:
+        folder: In BEIR's layout, as ``EvaluationSet.read`` takes it.
+        depth: How many candidates a query has at most.
+        first_stage: A run to take instead of the folder's own.
+
+    Raises:
+        InputError: A file is missing or malformed, or names a text that there is not.
+        MissingDependencyError: BM25 is needed, and bm25s is not installed.
+    """
+    from crossrank.evaluation.evaluation_set import (
+        RUNS,
+        EvaluationSet,
+        check_ids,
+        find_file,
+    )
+    from crossrank.evaluation.trec import read_qrels, read_run, read_texts
+
+    if not folder.is_dir():
+        raise InputError(f"A collection is a folder, and {folder} is none.")
+    queries = read_texts(_file(folder, "queries.jsonl", "queries.jsonl.gz"))
+    documents = read_texts(_file(folder, "corpus.jsonl", "corpus.jsonl.gz"))
+    qrels = read_qrels(
+        _file(folder, "qrels.txt", "qrels.txt.gz", "qrels/test.tsv", "qrels/test.tsv.gz")
+    )
+    run_file = first_stage or find_file(folder, RUNS)
+    if run_file is None:
+        judged = {query: queries[query] for query in qrels if query in queries}
+        say(f"{folder} has no run: BM25 searches {len(documents):,} documents ...")
+        return EvaluationSet(queries, documents, qrels, _search(judged, documents, depth))
+    candidates = {
+        query: dict(sorted(scores.items(), key=lambda item: -item[1])[:depth])
+        for query, scores in read_run(run_file).items()
+    }
+    check_ids(candidates, queries, documents, run_file)
+    return EvaluationSet(queries, documents, qrels, candidates)
+
+
+def score_collection(
+    model: "CrossEncoder", task: "EvaluationSet", *, show_progress: bool | None = None
+) -> "tuple[Run, float, int]":
+    """Score every query with each of its candidates.
+
+    Args:
+        model: A model with one label.
+        task: What to score.
+        show_progress: By default a bar is shown on a terminal when the work takes long.
+
+    Returns:
+        A run of logits, the seconds it took, and how many pairs were longer than the model reads.
+
+    Raises:
+        InputError: The model has several labels.
+        InvalidScoreError: The model answered NaN or infinity.
+    """
+    from crossrank.progress import progress_bar
+    from crossrank.scoring import Options
+
+    if model.num_labels != 1:
+        raise InputError(
+            f"Ranking needs a model with one label, and {model.spec.name} has {model.num_labels}."
+        )
+    pairs = task.pairs()
+    options = Options(model._prompt(None, None), count_truncated=True)
+    logits: list[float] = []
+    truncated = 0
+    start = time.perf_counter()
+    with progress_bar(len(pairs), show=show_progress) as progress:
+        # The engine itself, not predict: it says what was cut.
+        for scored in model._scorer().run(pairs, options, progress):
+            logits += scored.logits[:, 0].tolist()
+            truncated += sum(tokens > 0 for tokens in scored.truncated)
+    return task.run(logits), time.perf_counter() - start, truncated
+
+
+def _file(folder: Path, *names: str) -> Path:
+    from crossrank.evaluation.evaluation_set import find_file
+
+    found = find_file(folder, names)
+    if found is None:
+        raise InputError(f"One of {', '.join(names)} is required in {folder}, and there is none.")
+    return found
+
+
+def _search(queries: dict[str, str], documents: dict[str, str], depth: int) -> "Run":
+    from crossrank.retrieval.bm25 import BM25
+
+    ids, index = list(documents), BM25(list(documents.values()))
+    hits = index.search_many(list(queries.values()), depth)
+    return {
+        query: {ids[position]: score for position, score in found}
+        for query, found in zip(queries, hits, strict=True)
+    }
