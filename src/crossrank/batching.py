@@ -96,12 +96,12 @@ def plan(
         longest = max(1, lengths[order[start]])
         size = batch_size
         if size is None:
-            size = _power_of_two(min(max(1, budget // longest), len(order) - start))
+            size = power_of_two(min(max(1, budget // longest), len(order) - start))
         yield order[start : start + size]
         start += size
 
 
-def _power_of_two(limit: int) -> int:
+def power_of_two(limit: int) -> int:
     """The largest power of two that is no larger."""
     return 1 << (limit.bit_length() - 1)
 

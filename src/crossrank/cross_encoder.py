@@ -78,13 +78,13 @@ class CrossEncoder(LoadedModel):
         """
         single = _is_single(inputs)
         pairs: Iterable[Any] = [inputs] if single else inputs
-        options = Options(self._prompt(prompt_name, prompt), _checked_batch_size(batch_size))
-        finish = self._finisher(activation_fn, apply_softmax)
+        options = Options(self.prompt_text(prompt_name, prompt), _checked_batch_size(batch_size))
+        finish = self.finisher(activation_fn, apply_softmax)
         total = len(pairs) if isinstance(pairs, Sized) else None
         with progress_bar(total, show=show_progress_bar) as progress:
             parts = [
                 finish(scored.logits)
-                for scored in self._scorer(device).run(pairs, options, progress)
+                for scored in self.scorer(device).run(pairs, options, progress)
             ]
         scores: Any = np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
         if convert_to_tensor or not convert_to_numpy:
@@ -126,10 +126,10 @@ class CrossEncoder(LoadedModel):
         """
         if window < 1:
             raise InputError(f"window must be at least 1 pair, received {window}.")
-        resolved = self._prompt(prompt_name, prompt)
+        resolved = self.prompt_text(prompt_name, prompt)
         options = Options(resolved, _checked_batch_size(batch_size), window)
-        finish = self._finisher(activation_fn, apply_softmax)
-        for scored in self._scorer(device).run(pairs, options):
+        finish = self.finisher(activation_fn, apply_softmax)
+        for scored in self.scorer(device).run(pairs, options):
             yield from finish(scored.logits)
 
     @renamed(activation_fct="activation_fn", num_workers="", apply_softmax="")
@@ -190,14 +190,14 @@ class CrossEncoder(LoadedModel):
                 "use predict and choose a label."
             )
         check_long_documents(long_documents, window, stride)
-        resolved = self._prompt(prompt_name, prompt)
+        resolved = self.prompt_text(prompt_name, prompt)
         options = Options(
             resolved, _checked_batch_size(batch_size), count_truncated=return_truncation
         )
         documents = _checked_documents(query, documents)
         with progress_bar(len(documents), show=show_progress_bar, unit="document") as progress:
             found = score_documents(
-                self._scorer(device),
+                self.scorer(device),
                 query,
                 documents,
                 options,
@@ -206,7 +206,7 @@ class CrossEncoder(LoadedModel):
                 stride=stride,
                 progress=progress,
             )
-        scores = self._finisher(activation_fn, False)(found.logits[:, None])
+        scores = self.finisher(activation_fn, False)(found.logits[:, None])
         ranking: list[RankedDocument] = []
         for index in sort_documents(found.logits, top_k).tolist():
             entry: RankedDocument = {"corpus_id": index, "score": float(scores[index])}
@@ -227,10 +227,10 @@ class CrossEncoder(LoadedModel):
         """Await ``rank``; same arguments. Runs on a thread, so that the event loop is free."""
         return await asyncio.to_thread(self.rank, *args, **kwargs)
 
-    def _finisher(
-        self, activation_fn: str | Activation | None, apply_softmax: bool | None
+    def finisher(
+        self, activation_fn: str | Activation | None = None, apply_softmax: bool | None = False
     ) -> Callable[[Floats], Floats]:
-        """What makes scores of logits in one call."""
+        """What makes scores of logits ``[pairs, labels]``: see ``predict`` for the arguments."""
         activate = self._activate if activation_fn is None else activations.resolve(activation_fn)
 
         def finish(logits: Floats) -> Floats:

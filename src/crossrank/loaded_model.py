@@ -257,7 +257,7 @@ class LoadedModel:
             create_pr=create_pr,
         )
 
-    def _scorer(self, devices: Devices = None) -> Scorer:
+    def scorer(self, devices: Devices = None) -> Scorer:
         """The engine for these devices; the model is loaded once on each."""
         names = [devices] if isinstance(devices, str) else list(devices or [self.device])
         wanted = tuple(dict.fromkeys(names))
@@ -290,7 +290,7 @@ class LoadedModel:
         )
         return blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
-    def _prompt(self, name: str | None, prompt: str | None) -> str | None:
+    def prompt_text(self, name: str | None = None, prompt: str | None = None) -> str | None:
         """The prompt of a call: given, named, or the default one."""
         if prompt is not None:
             return prompt

@@ -243,6 +243,10 @@ class Scorer:
         workers = [backend for backend in self.backends for _ in range(backend.concurrency)]
         _run_workers(work, workers[: max(1, count)], stop)
 
+    def no_logits(self) -> Floats:
+        """Logits of no pairs."""
+        return np.empty((0, self.spec.num_labels), dtype=np.float32)
+
     @property
     def token_budget(self) -> int:
         """Tokens a batch may have on any of the devices, padding included."""
