@@ -80,13 +80,13 @@ def score_collection(
             f"Ranking needs a model with one label, and {model.spec.name} has {model.num_labels}."
         )
     pairs = task.pairs()
-    options = Options(model._prompt(None, None), count_truncated=True)
+    options = Options(model.prompt_text(), count_truncated=True)
     logits: list[float] = []
     truncated = 0
     start = time.perf_counter()
     with progress_bar(len(pairs), show=show_progress) as progress:
         # The engine itself, not predict: it says what was cut.
-        for scored in model._scorer().run(pairs, options, progress):
+        for scored in model.scorer().run(pairs, options, progress):
             logits += scored.logits[:, 0].tolist()
             truncated += sum(tokens > 0 for tokens in scored.truncated)
     return task.run(logits), time.perf_counter() - start, truncated
