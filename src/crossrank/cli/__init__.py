@@ -18,6 +18,7 @@ from crossrank.cli.mine import mine
 from crossrank.cli.rank import rank
 from crossrank.cli.reporting import reporting
 from crossrank.cli.score import score
+from crossrank.cli.serve import serve
 from crossrank.cli.train import train
 
 
@@ -61,7 +62,7 @@ def crossrank(
     """
 
 
-COMMANDS = (demo, rank, score, info, export, mine, distill, train)
+COMMANDS = (demo, rank, score, info, export, mine, distill, train, serve)
 
 for command in COMMANDS:
     app.command()(command)

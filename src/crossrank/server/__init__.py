@@ -1,0 +1,1 @@
+"""A server that existing clients of rerankers already know."""

@@ -1,0 +1,105 @@
+"""Reading what clients send, none of which is trusted."""
+
+import asyncio
+import json
+from email.message import Message
+from typing import Any, NoReturn
+
+from starlette.requests import Request
+
+from crossrank.server.problems import RequestError
+
+
+async def read_json(request: Request, *, most_bytes: int, seconds: float) -> dict[str, Any]:
+    """Read the body of a request, a JSON object.
+
+    Args:
+        request: The request.
+        most_bytes: Larger bodies are refused, before they are read where their size is announced.
+        seconds: Bodies that take longer to arrive are refused.
+
+    Raises:
+        RequestError: The body is no JSON object in UTF-8, too large, or too slow.
+        ClientDisconnect: The client went away.
+    """
+    _check_type(request.headers.get("content-type", ""))
+    body = await _read(request, most_bytes, seconds)
+    return parse(body)
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    """Parse a JSON object, strictly: no NaN, no key twice.
+
+    Raises:
+        RequestError: It is none.
+
+    Example:
+        >>> parse(b'{"query": "q"}')
+        {'query': 'q'}
+        >>> parse(b'{"a": 1, "a": 2}')
+        Traceback (most recent call last):
+        ...
+        crossrank.server.problems.RequestError: The body must be a JSON object: the key 'a' ...
+    """
+    try:
+        value = json.loads(
+            body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
+        )
+    except RecursionError:
+        raise RequestError("malformed", "The body is too deeply nested.") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise RequestError("malformed", f"The body must be a JSON object: {error}.") from error
+    if not isinstance(value, dict):
+        found = type(value).__name__
+        raise RequestError("malformed", f"The body must be a JSON object, received {found}.")
+    return value
+
+
+async def _read(request: Request, most_bytes: int, seconds: float) -> bytes:
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced[:20]) > most_bytes:
+        raise _too_large(most_bytes)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > most_bytes:
+                    raise _too_large(most_bytes)
+    except TimeoutError:
+        raise RequestError(
+            "slow", f"The body must arrive within {seconds:g} seconds, and did not."
+        ) from None
+    return bytes(body)
+
+
+def _too_large(most_bytes: int) -> RequestError:
+    return RequestError("too_large", f"A body may have at most {most_bytes} bytes: send less.")
+
+
+def _check_type(header: str) -> None:
+    message = Message()
+    message["content-type"] = header
+    kind, charset = message.get_content_type(), message.get_content_charset("utf-8")
+    if not header or (kind != "application/json" and not kind.endswith("+json")):
+        raise RequestError(
+            "unsupported_media",
+            f"The header Content-Type must be application/json, received {header[:100]!r}.",
+        )
+    if charset.lower() not in ("utf-8", "utf8", "us-ascii"):
+        raise RequestError(
+            "unsupported_media", f"The body must be UTF-8, received charset {charset[:40]!r}."
+        )
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice[:60]!r} is there twice")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")

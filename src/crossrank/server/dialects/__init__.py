@@ -1,0 +1,29 @@
+"""Wire formats: one file each. What is named here is served."""
+
+from typing import Any
+
+from crossrank.server.dialects.base import Dialect
+from crossrank.server.dialects.cohere import Cohere
+from crossrank.server.dialects.tei import TEI
+
+DIALECTS: tuple[Dialect[Any], ...] = (TEI(), Cohere())
+"""In the order in which they may claim a request on a path they share; the last one takes it."""
+
+
+def by_path() -> dict[str, list[Dialect[Any]]]:
+    """List each path's dialects.
+
+    Example:
+        >>> [dialect.name for dialect in by_path()["/v2/rerank"]]
+        ['cohere']
+    """
+    paths: dict[str, list[Dialect[Any]]] = {}
+    for dialect in DIALECTS:
+        for path in dialect.paths:
+            paths.setdefault(path, []).append(dialect)
+    return paths
+
+
+def choose(dialects: list[Dialect[Any]], body: dict[str, Any]) -> Dialect[Any]:
+    """Choose the dialect of a request: the first that claims it, else the last."""
+    return next((dialect for dialect in dialects if dialect.claims(body)), dialects[-1])

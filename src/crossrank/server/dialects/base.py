@@ -1,0 +1,110 @@
+"""What every wire format is translated from and to."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from crossrank.server.problems import STATUS, Kind, RequestError
+from crossrank.types import Pair
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+class Schema(BaseModel):
+    """A request as it comes over the wire; fields that are not known are ignored.
+
+    Nothing is converted: a number is no text.
+    """
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a request asks for.
+
+    Attributes:
+        pairs: What to score.
+        model: Which model, by the client's name for it; ``None`` leaves it to the server.
+        sort: Best first, or in the order of the pairs.
+        top_n: How many to return; ``None`` for all.
+        return_documents: Whether to return the documents.
+        raw: Whether scores are logits.
+        several_labels: Whether a model of several labels will do.
+    """
+
+    pairs: Sequence[Pair]
+    model: str | None = None
+    sort: bool = True
+    top_n: int | None = None
+    return_documents: bool = False
+    raw: bool = False
+    several_labels: bool = False
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What was found.
+
+    Attributes:
+        model: The client's name of the model, or the server's where it gave none.
+        order: Indices of the pairs to return.
+        values: The score of every pair; ``[labels]`` each for a model of several.
+        documents: The text of every pair's document.
+        tokens: How many were read.
+        truncated: How many were not, for every pair.
+        labels: What the model calls its labels.
+    """
+
+    model: str
+    order: list[int]
+    values: list[Any]
+    documents: list[str]
+    tokens: int
+    truncated: list[int]
+    labels: list[str]
+
+
+class Dialect(ABC, Generic[Body]):
+    """One wire format: its paths, its request, its response, its errors.
+
+    Attributes:
+        name: For logs and metrics.
+        paths: Where requests go.
+        schema: What a request looks like.
+        example: A request, for the documentation.
+        status: Where statuses differ from ``crossrank.server.problems.STATUS``.
+    """
+
+    name: ClassVar[str]
+    paths: ClassVar[tuple[str, ...]]
+    schema: type[Body]
+    example: ClassVar[dict[str, Any]]
+    status: ClassVar[dict[Kind, int]] = {}
+
+    def claims(self, body: dict[str, Any]) -> bool:
+        """Say whether a request on a path that several dialects share is in this one."""
+        return True
+
+    @abstractmethod
+    def read(self, body: Body) -> Task:
+        """Understand a request.
+
+        Raises:
+            RequestError: It cannot be answered.
+        """
+
+    @abstractmethod
+    def write(self, body: Body, scores: Scores) -> Any:
+        """Write the response: what ``json`` can write."""
+
+    @abstractmethod
+    def write_error(self, error: RequestError) -> Any:
+        """Write an error: what ``json`` can write."""
+
+    def status_of(self, error: RequestError) -> int:
+        """Give the HTTP status of an error."""
+        return self.status.get(error.kind, STATUS[error.kind])

@@ -1,0 +1,177 @@
+"""The one handler behind all dialects."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from crossrank.errors import CrossRankError, InputError
+from crossrank.ranking import sort_documents
+from crossrank.server.auth import ApiKeys
+from crossrank.server.bodies import read_json
+from crossrank.server.dialects import choose
+from crossrank.server.dialects.base import Dialect, Scores, Task
+from crossrank.server.problems import RETRY_AFTER, RequestError
+from crossrank.server.serving import ServedModels
+from crossrank.server.settings import Settings
+
+Result = TypeVar("Result")
+
+CLIENT_GONE = 499
+"""Status in the log for a client that did not wait; nobody receives it."""
+
+
+class Handler:
+    """Answers requests.
+
+    Args:
+        settings: Limits.
+        models: What scores.
+        keys: Who may ask; ``None`` lets anybody.
+    """
+
+    def __init__(self, settings: Settings, models: ServedModels, keys: ApiKeys | None) -> None:
+        self.settings = settings
+        self.models = models
+        self.keys = keys
+        self.active = 0
+
+    def endpoint(self, dialects: list[Dialect[Any]]) -> Callable[[Request], Awaitable[Response]]:
+        """Make the endpoint of a path that these dialects share."""
+
+        async def endpoint(request: Request) -> Response:
+            dialect = dialects[-1]
+            try:
+                self._admit(request)
+                self.active += 1
+                try:
+                    async with asyncio.timeout(self.settings.timeout_s):
+                        body = await read_json(
+                            request,
+                            most_bytes=self.settings.max_body_bytes,
+                            seconds=self.settings.body_timeout_s,
+                        )
+                        dialect = choose(dialects, body)
+                        content = await _while_connected(request, self._answer(dialect, body))
+                finally:
+                    self.active -= 1
+            except ClientDisconnect:
+                return Response(status_code=CLIENT_GONE)
+            except TimeoutError:
+                seconds = self.settings.timeout_s
+                return refusal(
+                    dialect, RequestError("timeout", f"No answer was found in {seconds:g} seconds.")
+                )
+            except CrossRankError as error:
+                return refusal(dialect, _as_problem(error))
+            return json_response(content)
+
+        return endpoint
+
+    def _admit(self, request: Request) -> None:
+        if self.keys is not None:
+            self.keys.check(request.headers.get("authorization", ""))
+        if self.active >= self.settings.max_requests:
+            raise RequestError(
+                "overloaded",
+                f"{self.active} requests are being answered, and that is the most: try again.",
+            )
+
+    async def _answer(self, dialect: Dialect[Any], body: dict[str, Any]) -> Any:
+        try:
+            parsed = dialect.schema.model_validate(body)
+        except ValidationError as error:
+            raise RequestError("invalid", _first_fault(error)) from error
+        task = dialect.read(parsed)
+        return dialect.write(parsed, await self._score(task))
+
+    async def _score(self, task: Task) -> Scores:
+        most = self.settings.max_documents
+        if len(task.pairs) > most:
+            raise RequestError(
+                "too_large",
+                f"At most {most} documents are allowed in a request, received {len(task.pairs)}.",
+            )
+        served = self.models.find(task.model)
+        if served.model.num_labels != 1 and not task.several_labels:
+            raise RequestError(
+                "invalid",
+                f"{served.name} has {served.model.num_labels} labels and cannot rank: a model with "
+                "one is required.",
+            )
+        answer = await served.score(task.pairs, raw=task.raw)
+        order = list(range(len(task.pairs)))
+        if task.sort:
+            order = sort_documents(answer.logits[:, 0], task.top_n).tolist()
+        return Scores(
+            model=task.model or served.name,
+            order=order,
+            values=answer.scores.tolist(),
+            documents=[document for _, document in task.pairs],
+            tokens=answer.tokens,
+            truncated=answer.truncated,
+            labels=served.labels,
+        )
+
+
+def json_response(
+    content: Any, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    """Write JSON in ASCII: what a client sent may hold surrogates, which UTF-8 cannot."""
+    return Response(
+        json.dumps(content, separators=(",", ":")).encode("ascii"),
+        status,
+        headers,
+        media_type="application/json",
+    )
+
+
+def refusal(dialect: Dialect[Any], error: RequestError) -> Response:
+    """Write an error in a dialect's shape."""
+    wait = RETRY_AFTER.get(error.kind)
+    headers = {"retry-after": str(wait)} if wait else {}
+    if error.kind == "unauthorized":
+        headers["www-authenticate"] = "Bearer"
+    return json_response(dialect.write_error(error), dialect.status_of(error), headers)
+
+
+def _as_problem(error: CrossRankError) -> RequestError:
+    """Say what an error means to a client; of the server's own it learns no more than that."""
+    if isinstance(error, RequestError):
+        return error
+    if isinstance(error, InputError):
+        return RequestError("invalid", str(error))
+    return RequestError("failed", "The model could not score this request.")
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors(include_url=False, include_context=False)[0]
+    place = ".".join(map(str, fault["loc"]))[:200]
+    return f"{place}: {fault['msg']}." if place else f"{fault['msg']}."
+
+
+async def _while_connected(request: Request, work: Awaitable[Result]) -> Result:
+    """Wait for an answer, and give up when the client does.
+
+    Raises:
+        ClientDisconnect: It did.
+    """
+    answer = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise ClientDisconnect
+        return await answer
+    finally:
+        answer.cancel()
+        gone.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,248 @@
+"""Dynamic batching: pairs of requests that arrive together are computed together.
+
+The queue knows token ids and logits, and nothing of texts, models or HTTP. Whenever a worker is
+free it gets the next batch:
+
+* the request that has been served least so far goes first, so that a large request cannot starve
+  small ones;
+* its longest pairs decide the padding, and pairs of other requests that are nearly as long fill up
+  what is left of the batch's tokens;
+* batches have 1, 2, 4, 8 ... pairs, as everywhere in crossrank: see ``crossrank.batching.plan``.
+
+A request that is cancelled leaves at once; what a worker has begun for it is thrown away.
+"""
+
+import asyncio
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from crossrank.batching import power_of_two
+from crossrank.server.problems import RequestError
+from crossrank.tokenization import Encoded
+from crossrank.types import Floats
+
+Compute = Callable[[list[Encoded]], Floats]
+"""Computes the logits ``[pairs, labels]`` of a batch; called on a thread of its own."""
+
+SHORTEST_COMPANION = 0.5
+"""Pairs of other requests join a batch from this share of its length on: less is mostly padding."""
+
+
+@dataclass(frozen=True)
+class BatchFacts:
+    """What was computed at once.
+
+    Attributes:
+        pairs: How many pairs.
+        requests: Of how many requests.
+        tokens: Their tokens.
+        padded_tokens: The same with padding.
+        seconds: How long it took.
+    """
+
+    pairs: int
+    requests: int
+    tokens: int
+    padded_tokens: int
+    seconds: float
+
+
+@dataclass(eq=False)
+class _Job:
+    """The pairs of one request.
+
+    Attributes:
+        pairs: All of them.
+        done: Gets the logits.
+        arrived: When, by ``time.monotonic``.
+        served: Padded tokens that were computed for it, and what it was credited on arrival.
+        waiting: Pairs that no worker has taken, shortest first.
+        lengths: Their tokens.
+        results: Logits by pair.
+    """
+
+    pairs: Sequence[Encoded]
+    done: asyncio.Future[Floats]
+    arrived: float
+    served: int
+    waiting: list[int] = field(init=False)
+    lengths: list[int] = field(init=False)
+    results: dict[int, Floats] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.waiting = sorted(range(len(self.pairs)), key=lambda row: len(self.pairs[row].ids))
+        self.lengths = [len(self.pairs[row].ids) for row in self.waiting]
+
+    def take(self, count: int, longest: int) -> list[int]:
+        """Take the longest waiting pairs that are no longer than this."""
+        end = bisect_right(self.lengths, longest)
+        start = max(0, end - count)
+        taken = self.waiting[start:end]
+        del self.waiting[start:end], self.lengths[start:end]
+        return taken
+
+    def count(self, shortest: float, longest: int) -> int:
+        """Count the waiting pairs of these lengths."""
+        return bisect_right(self.lengths, longest) - bisect_right(self.lengths, shortest)
+
+
+class BatchQueue:
+    """Computes pairs of many requests in common batches. Lives on one event loop.
+
+    Args:
+        workers: Each computes one batch at a time.
+        token_budget: Most tokens a batch may have, padding included.
+        max_pairs: Most pairs that may wait; a request that would exceed it is refused, unless
+            nothing waits.
+        max_wait: Seconds that a worker stays idle for more pairs while those that wait do not
+            fill a batch.
+        observe: Called after each batch.
+
+    Example:
+        >>> async def lengths() -> list[float]:
+        ...     queue = BatchQueue([lambda pairs: np.float32([[len(p.ids)] for p in pairs])], 512)
+        ...     pairs = [Encoded(np.arange(n, dtype=np.int32), n) for n in (3, 5)]
+        ...     return (await queue.score(pairs)).ravel().tolist()
+        >>> asyncio.run(lengths())
+        [3.0, 5.0]
+    """
+
+    def __init__(
+        self,
+        workers: Sequence[Compute],
+        token_budget: int,
+        *,
+        max_pairs: int = 100_000,
+        max_wait: float = 0.0,
+        observe: Callable[[BatchFacts], object] = lambda _: None,
+    ) -> None:
+        self.token_budget = token_budget
+        self.max_pairs = max_pairs
+        self.max_wait = max_wait
+        self._observe = observe
+        self._free = list(workers)
+        self._threads = ThreadPoolExecutor(len(workers), thread_name_prefix="crossrank-forward")
+        self._jobs: list[_Job] = []
+        self._alarm: asyncio.TimerHandle | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closing = False
+
+    @property
+    def waiting(self) -> int:
+        """How many pairs wait for a worker."""
+        return sum(len(job.waiting) for job in self._jobs)
+
+    @property
+    def requests(self) -> int:
+        """How many requests have not got all their logits."""
+        return len(self._jobs)
+
+    async def score(self, pairs: Sequence[Encoded]) -> Floats:
+        """Compute the logits ``[pairs, labels]`` of a request, one pair at least.
+
+        Raises:
+            RequestError: The queue is full, or closed.
+        """
+        if self._closing:
+            raise RequestError(
+                "stopping", "The server is about to stop and takes no more requests."
+            )
+        waiting = self.waiting
+        if waiting and waiting + len(pairs) > self.max_pairs:
+            raise RequestError(
+                "overloaded",
+                f"{waiting} pairs wait already, and at most {self.max_pairs} may: try again later.",
+            )
+        done: asyncio.Future[Floats] = asyncio.get_running_loop().create_future()
+        credit = min((job.served for job in self._jobs), default=0)
+        job = _Job(pairs, done, time.monotonic(), credit)
+        self._jobs.append(job)
+        self._idle.clear()
+        try:
+            self._dispatch()
+            return await done
+        finally:
+            self._leave(job)
+
+    async def close(self) -> None:
+        """Take no more requests, answer those that were taken, and end the threads."""
+        self._closing = True
+        await self._idle.wait()
+        await asyncio.to_thread(self._threads.shutdown)
+
+    def _leave(self, job: _Job) -> None:
+        self._jobs.remove(job)
+        if not self._jobs:
+            self._idle.set()
+
+    def _dispatch(self) -> None:
+        """Give every free worker a batch, as long as there is something to compute."""
+        while self._free and (jobs := [job for job in self._jobs if job.waiting]):
+            if self._should_wait(jobs):
+                return
+            self._start(self._free.pop(), self._next_batch(jobs))
+
+    def _should_wait(self, jobs: Sequence[_Job]) -> bool:
+        """Say whether more pairs may come before these are computed; set an alarm if so."""
+        if not self.max_wait or sum(sum(job.lengths) for job in jobs) >= self.token_budget:
+            return False
+        left = min(job.arrived for job in jobs) + self.max_wait - time.monotonic()
+        if left <= 0:
+            return False
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = asyncio.get_running_loop().call_later(left, self._dispatch)
+        return True
+
+    def _next_batch(self, jobs: Sequence[_Job]) -> list[tuple[_Job, int]]:
+        """Take the pairs to compute next from those that wait."""
+        order = sorted(jobs, key=lambda job: job.served)  # stable: first come, first served
+        longest = order[0].lengths[-1]
+        # The first may bring all it has; of the others only what is nearly as long.
+        shortest = [0.0, *[SHORTEST_COMPANION * longest] * (len(order) - 1)]
+        counts = [job.count(low, longest) for job, low in zip(order, shortest, strict=True)]
+        room = power_of_two(min(max(1, self.token_budget // max(1, longest)), sum(counts)))
+        batch: list[tuple[_Job, int]] = []
+        for job, count in zip(order, counts, strict=True):
+            taken = job.take(min(count, room - len(batch)), longest)
+            job.served += longest * len(taken)
+            batch += [(job, row) for row in taken]
+        return batch
+
+    def _start(self, worker: Compute, batch: list[tuple[_Job, int]]) -> None:
+        pairs = [job.pairs[row] for job, row in batch]
+        began = time.perf_counter()
+        future = asyncio.get_running_loop().run_in_executor(self._threads, worker, pairs)
+
+        def finish(future: asyncio.Future[Floats]) -> None:
+            self._free.append(worker)
+            self._deliver(batch, future)
+            self._observe(_facts(batch, time.perf_counter() - began))
+            self._dispatch()
+
+        future.add_done_callback(finish)
+
+    def _deliver(self, batch: list[tuple[_Job, int]], future: asyncio.Future[Floats]) -> None:
+        error = future.exception()
+        for place, (job, row) in enumerate(batch):
+            if job.done.done():
+                continue  # cancelled, or failed with an earlier batch
+            if error is not None:
+                job.done.set_exception(error)
+                job.take(len(job.waiting), job.lengths[-1] if job.lengths else 0)
+                continue
+            job.results[row] = future.result()[place]
+            if len(job.results) == len(job.pairs):
+                job.done.set_result(np.stack([job.results[row] for row in range(len(job.pairs))]))
+
+
+def _facts(batch: list[tuple[_Job, int]], seconds: float) -> BatchFacts:
+    lengths = [len(job.pairs[row].ids) for job, row in batch]
+    requests = len({id(job) for job, _ in batch})
+    return BatchFacts(len(batch), requests, sum(lengths), max(lengths) * len(batch), seconds)

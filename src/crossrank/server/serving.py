@@ -1,0 +1,208 @@
+"""The models of a server: loaded once, warmed up, each with its queue."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from crossrank.cross_encoder import CrossEncoder
+from crossrank.scoring import Options, Scored
+from crossrank.server.problems import RequestError
+from crossrank.server.queue import BatchFacts, BatchQueue
+from crossrank.server.settings import Settings
+from crossrank.types import Floats, Pair
+
+Result = TypeVar("Result")
+
+WARM_UP = [("warm up", "word " * words) for words in (1, 20, 60, 120, 250)]
+"""Pairs of all lengths, so that the first requests do not wait for code to be prepared."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of some pairs.
+
+    Attributes:
+        logits: ``[pairs, labels]``.
+        scores: After the model's activation, ``[pairs]``, or ``[pairs, labels]`` of several labels.
+        truncated: Tokens that were not read, for each pair.
+        tokens: Tokens that were read, of pairs that the cache knew as well.
+        cached: Pairs that the cache knew.
+        seconds: What each stage took.
+    """
+
+    logits: Floats
+    scores: Floats
+    truncated: list[int]
+    tokens: int
+    cached: int
+    seconds: dict[str, float]
+
+
+class ServedModel:
+    """A model that many requests share.
+
+    Args:
+        name: What clients call it.
+        model: The model.
+        settings: Of the server.
+        observe: Called after each batch.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: CrossEncoder,
+        settings: Settings,
+        observe: Callable[[BatchFacts], object] = lambda _: None,
+    ) -> None:
+        self.name = name
+        self.model = model
+        self.scorer = model.scorer()
+        names: dict[str, str] = model.spec.config.get("id2label") or {}
+        self.labels = [names.get(str(k), f"LABEL_{k}") for k in range(model.num_labels)]
+        # One thread: tokenizers use all cores by themselves, and computing needs them too.
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="crossrank-tokenize")
+        self.queue = BatchQueue(
+            [
+                partial(self.scorer.forward, backend)
+                for backend in self.scorer.backends
+                for _ in range(backend.concurrency)
+            ],
+            self.scorer.token_budget,
+            max_pairs=settings.max_queue,
+            max_wait=settings.max_wait_ms / 1000,
+            observe=observe,
+        )
+
+    async def score(self, pairs: Sequence[Pair], *, raw: bool = False) -> Answer:
+        """Score the pairs of a request.
+
+        Args:
+            pairs: Queries and documents.
+            raw: Give logits as scores.
+
+        Raises:
+            RequestError: The queue is full, or the server stops.
+            CrossRankError: The model failed.
+        """
+        options = Options(self.model.prompt_text())
+        seconds: dict[str, float] = {}
+        window = await _timed(
+            seconds, "tokenize", self._on_thread(self.scorer.prepare, pairs, options)
+        )
+        waiting = window.to_score()
+        logits = self.scorer.no_logits()
+        if waiting:
+            logits = await _timed(seconds, "compute", self.queue.score(waiting))
+        scored: Scored = await _timed(
+            seconds,
+            "finish",
+            self._on_thread(partial(self.scorer.finish, window, logits, options)),
+        )
+        finish = self.model.finisher("identity" if raw else None)
+        return Answer(
+            logits=scored.logits,
+            scores=finish(scored.logits),
+            truncated=scored.truncated,
+            tokens=sum(len(pair.ids) for pair in waiting),
+            cached=len(window.pairs) - len(waiting),
+            seconds=seconds,
+        )
+
+    async def close(self) -> None:
+        """Answer what was taken, then free the model."""
+        await self.queue.close()
+        await asyncio.to_thread(self._threads.shutdown)
+        self.model.close()
+
+    async def _on_thread(self, function: Callable[..., Result], *args: Any) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+
+
+class ServedModels:
+    """All models of a server, by name and alias.
+
+    Args:
+        settings: Says which.
+        observe: Called after each batch, with the model's name.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        observe: Callable[[str, BatchFacts], object] = lambda *_: None,
+    ) -> None:
+        self.settings = settings
+        self._observe = observe
+        self._models: dict[str, ServedModel] = {}
+
+    @property
+    def ready(self) -> bool:
+        """Whether all models are loaded."""
+        return len(self._models) == len(self.settings.models)
+
+    @property
+    def names(self) -> list[str]:
+        """What clients may ask for, aliases included."""
+        return [*self.settings.models, *self.settings.aliases]
+
+    async def load(self) -> None:
+        """Load every model, and warm it up.
+
+        Raises:
+            CrossRankError: A model cannot be loaded, or an alias names none.
+        """
+        for alias, name in self.settings.aliases.items():
+            if name not in self.settings.models:
+                known = ", ".join(self.settings.models)
+                raise RequestError(
+                    "model_not_found",
+                    f"The alias {alias!r} must name one of the models {known}, received {name!r}.",
+                )
+        for name, source in self.settings.models.items():
+            model = await asyncio.to_thread(_load, source, self.settings)
+            served = ServedModel(name, model, self.settings, partial(self._observe, name))
+            await served.score(WARM_UP)
+            self._models[name] = served
+
+    def find(self, name: str | None) -> ServedModel:
+        """Find a model by the name a client used; the first one for those who name none.
+
+        Raises:
+            RequestError: There is none of this name.
+        """
+        wanted = name or next(iter(self.settings.models))
+        wanted = self.settings.aliases.get(wanted, wanted)
+        if wanted in self._models:
+            return self._models[wanted]
+        known = ", ".join(map(repr, self.names))
+        raise RequestError(
+            "model_not_found", f"This server has no model {wanted!r}. It has: {known}."
+        )
+
+    async def close(self) -> None:
+        """Answer what was taken, then free all models."""
+        await asyncio.gather(*(model.close() for model in self._models.values()))
+        self._models.clear()
+
+
+def _load(source: str, settings: Settings) -> CrossEncoder:
+    return CrossEncoder(
+        None if source == "default" else source,
+        backend=settings.backend,  # type: ignore[arg-type]  # checked there
+        precision=settings.precision,  # type: ignore[arg-type]  # checked there
+        device=settings.device,
+        max_length=settings.max_length,
+        cache=settings.cache,
+    )
+
+
+async def _timed(seconds: dict[str, float], stage: str, work: Awaitable[Result]) -> Result:
+    start = time.perf_counter()
+    result = await work
+    seconds[stage] = time.perf_counter() - start
+    return result

@@ -1,0 +1,87 @@
+"""What a server is told: by flags, by variables ``CROSSRANK_...``, by a TOML file."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class Settings(BaseSettings):
+    """Settings of the server: what ``crossrank serve --help`` says of the flags of these names.
+
+    Each may be given as an argument, in the environment (``CROSSRANK_PORT=9000``; lists and tables
+    as JSON), or in a TOML file: see ``read``.
+
+    Example:
+        >>> Settings(max_documents=10).max_documents
+        10
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CROSSRANK_", extra="forbid", frozen=True)
+
+    models: dict[str, str] = {"default": "default"}
+    aliases: dict[str, str] = {}
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    backend: str = "auto"
+    precision: str = "auto"
+    device: str | None = None
+    max_length: int | None = Field(default=None, ge=1)
+    max_documents: int = Field(default=1000, ge=1)
+    max_body_bytes: int = Field(default=10_000_000, ge=1)
+    max_queue: int = Field(default=20_000, ge=1)
+    max_requests: int = Field(default=256, ge=1)
+    max_wait_ms: float = Field(default=0.0, ge=0, le=1000)
+    timeout_s: float = Field(default=60.0, gt=0)
+    body_timeout_s: float = Field(default=10.0, gt=0)
+    api_keys: Path | None = None
+    anonymous: bool = False
+    cors_origins: list[str] = []
+    cache: str | None = None
+    log_texts: bool = False
+
+    files: ClassVar[tuple[Path, ...]] = ()
+
+    @field_validator("models")
+    @classmethod
+    def _at_least_one(cls, models: dict[str, str]) -> dict[str, str]:
+        if not models:
+            raise ValueError("at least one model is required")
+        return models
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags first, then the environment, then the file."""
+        return (
+            init_settings,
+            env_settings,
+            *(TomlConfigSettingsSource(settings_cls, file) for file in cls.files),
+        )
+
+    @classmethod
+    def read(cls, file: Path | None, **flags: Any) -> "Settings":
+        """Read settings; flags win over the environment, and that over the file.
+
+        Args:
+            file: In TOML.
+            **flags: Settings by name; ``None`` where a flag was not given.
+
+        Raises:
+            pydantic.ValidationError: A setting is unknown or cannot be used.
+        """
+        source: type[Settings] = type("Settings", (cls,), {"files": (file,) if file else ()})
+        given = {name: value for name, value in flags.items() if value is not None}
+        return source(**given)
