@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from crossrank import __version__
+from crossrank.cli.compare import compare
 from crossrank.cli.demo import demo
 from crossrank.cli.distill import distill
 from crossrank.cli.export import export
@@ -62,7 +63,7 @@ def crossrank(
     """
 
 
-COMMANDS = (demo, rank, score, info, export, mine, distill, train, serve)
+COMMANDS = (demo, rank, score, compare, info, export, mine, distill, train, serve)
 
 for command in COMMANDS:
     app.command()(command)

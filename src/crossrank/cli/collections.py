@@ -18,8 +18,10 @@ def open_collection(
 ) -> "EvaluationSet":
     """Read a collection; where it has no first stage's run, search its documents with BM25.
 
+    Queries without judgements get no candidates: nothing can be measured on them.
+
     Args:
-        folder: In BEIR's layout, as ``EvaluationSet.read`` takes it.
+        folder: In BEIR's layout, as ``EvaluationSet.read`` takes it; files may end in ``.gz``.
         depth: How many candidates a query has at most.
         first_stage: A run to take instead of the folder's own.
 
@@ -47,9 +49,13 @@ def open_collection(
         judged = {query: queries[query] for query in qrels if query in queries}
         say(f"{folder} has no run: BM25 searches {len(documents):,} documents ...")
         return EvaluationSet(queries, documents, qrels, _search(judged, documents, depth))
+    run = read_run(run_file)
+    if unjudged := len(run.keys() - qrels):
+        say(f"Note: {unjudged:,} queries of {run_file} have no judgements and are left out.")
     candidates = {
         query: dict(sorted(scores.items(), key=lambda item: -item[1])[:depth])
-        for query, scores in read_run(run_file).items()
+        for query, scores in run.items()
+        if query in qrels
     }
     check_ids(candidates, queries, documents, run_file)
     return EvaluationSet(queries, documents, qrels, candidates)

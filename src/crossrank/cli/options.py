@@ -45,6 +45,17 @@ Cache = Annotated[
 QueryField = Annotated[str, typer.Option(help="Column of the query.")]
 DocumentField = Annotated[str, typer.Option(help="Column of the document.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")]
+HtmlReport = Annotated[
+    Path | None,
+    typer.Option("--report", help="HTML page to write.", dir_okay=False, metavar="FILE"),
+]
+JsonReport = Annotated[
+    Path | None,
+    typer.Option("--json", help="The same for machines.", dir_okay=False, metavar="FILE"),
+]
+OverwriteReports = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the files of --report and --json.")
+]
 Restart = Annotated[
     bool, typer.Option("--restart", help="Forget what an interrupted call has done.")
 ]

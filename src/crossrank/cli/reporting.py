@@ -78,12 +78,13 @@ def as_table(
     """
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(*header, box=None, header_style="bold", padding=(0, 1))
     for column in table.columns[1:]:
         column.justify = justify
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # texts, not rich's markup
     console = Console(width=width)
     with console.capture() as captured:
         console.print(table)
