@@ -32,10 +32,11 @@ def comparison_section(found: SystemComparison, task: EvaluationSet) -> Section:
         f"wrong mark is at most {100 * LEVEL:.0f} %."
     )
     about_contrasts = (
-        "A difference is the system's mean less that of the one it is against. d is Cohen's d of the paired "
-        "differences: 0.2 is small, 0.5 medium, 0.8 large. p is that of the randomisation test, "
-        "before and after correction, and of a paired t-test. The last column is how many queries "
-        "a t-test needs to find a difference of this size with a chance of 80 %."
+        "A difference is the system's mean less that of the one it is against. d is Cohen's d of "
+        "the paired differences: 0.2 is small, 0.5 medium, 0.8 large. p is that of the "
+        "randomisation test, before and after correction, and of a paired t-test. The last column "
+        "is how many queries a t-test needs to find a difference of this size with a chance of "
+        "80 %."
     )
     return Section(
         "Comparison",
