@@ -126,19 +126,23 @@ def compare(
 
 
 def _names(systems: list[str]) -> list[str]:
-    """What tables call the systems: the last part of a path, where that tells them apart.
+    """What tables call the systems: the last parts of their paths, as many as tell them apart.
 
     Raises:
         typer.BadParameter: There is one system only, or one is there twice.
     """
     if len(systems) < 2:
         raise typer.BadParameter(f"Two or more systems are required, received {systems[0]!r} only.")
-    paths = [str(Path(system).resolve()) for system in systems]
+    paths = [Path(system).resolve() for system in systems]
     twice = next((s for s, path in zip(systems, paths, strict=True) if paths.count(path) > 1), None)
     if twice is not None:
         raise typer.BadParameter(f"Different systems are required, received {twice!r} twice.")
-    short = [Path(path).name for path in paths]
-    return short if len(set(short)) == len(short) else systems
+    names: list[str] = []
+    parts = 0
+    while len(set(names)) < len(systems):
+        parts += 1
+        names = ["/".join(path.parts[-parts:]) for path in paths]
+    return names
 
 
 def _open(
