@@ -130,7 +130,7 @@ def _contrast(found: SystemComparison, contrast: Contrast) -> list[str]:
     change = contrast.comparison.difference
     return [
         _label(found, contrast.second),
-        _label(found, contrast.first),
+        str(contrast.first + 1),
         contrast.measure,
         f"{change.mean:+.4f} [{change.low:+.3f}, {change.high:+.3f}]",
         _number(contrast.effect, "+.2f"),
