@@ -87,7 +87,7 @@ def compare(
       crossrank compare dl21 runs/bm25.txt runs/splade.txt ./mine --all-pairs
       crossrank compare dl21 default ./mine --report compared.html
     """
-    measures = tuple(measure or MEASURES)
+    measures = tuple(dict.fromkeys(measure or MEASURES))
     names = _names(systems)
     for out in filter(None, (report, json_report)):
         options.check_out(out, overwrite)
