@@ -1,0 +1,1 @@
+"""crossrank inside other frameworks: one file each, imported only where it is used."""
