@@ -42,12 +42,14 @@ class Options:
         batch_size: Pairs a batch; ``None`` fills batches by tokens.
         window: Pairs that are looked at together.
         count_truncated: Count every cut token, also of very long texts.
+        encode_known: Tokenise pairs whose logits the cache knows, too.
     """
 
     prompt: str | None = None
     batch_size: int | None = None
     window: int = WINDOW
     count_truncated: bool = False
+    encode_known: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,8 @@ class Window:
     Attributes:
         pairs: The distinct pairs.
         slots: Which of them each pair of the window is.
-        encoded: Their token ids. A pair whose logits are known is encoded only where its cut tokens
-            are to be counted.
+        encoded: Their token ids. A pair whose logits are known is encoded only where the options
+            ask for it.
         known: Logits that the cache knew.
     """
 
@@ -87,6 +89,10 @@ class Window:
     def to_score(self) -> list[Encoded]:
         """The token ids of what is left to score."""
         return [_present(self.encoded[slot]) for slot in self.unknown()]
+
+    def all_encoded(self) -> list[Encoded]:
+        """The token ids of every pair, in order; all must have been encoded."""
+        return [_present(self.encoded[slot]) for slot in self.slots]
 
 
 class Scorer:
@@ -162,7 +168,8 @@ class Scorer:
             known = self.cache.get(self.namespace(options.prompt), distinct)
         window = Window(distinct, slots, [None] * len(distinct), known)
         # The cache knows logits, not what was cut: to count that, every pair is tokenised.
-        wanted = range(len(distinct)) if options.count_truncated else window.unknown()
+        every = options.count_truncated or options.encode_known
+        wanted = range(len(distinct)) if every else window.unknown()
         encoded = self.tokenizer.encode(
             [distinct[slot] for slot in wanted],
             prompt=options.prompt,

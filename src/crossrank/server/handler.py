@@ -87,7 +87,8 @@ class Handler:
         except ValidationError as error:
             raise RequestError("invalid", _first_fault(error)) from error
         task = dialect.read(parsed)
-        return dialect.write(parsed, await self._score(task))
+        reply = dialect.write(parsed, await self._score(task))
+        return reply.model_dump(exclude_none=True)
 
     async def _score(self, task: Task) -> Scores:
         most = self.settings.max_documents
@@ -103,7 +104,7 @@ class Handler:
                 f"{served.name} has {served.model.num_labels} labels and cannot rank: a model with "
                 "one is required.",
             )
-        answer = await served.score(task.pairs, raw=task.raw)
+        answer = await served.score(task.pairs, raw=task.raw, reading=task.reading)
         order = list(range(len(task.pairs)))
         if task.sort:
             order = sort_documents(answer.logits[:, 0], task.top_n).tolist()
@@ -111,7 +112,6 @@ class Handler:
             model=task.model or served.name,
             order=order,
             values=answer.scores.tolist(),
-            documents=[document for _, document in task.pairs],
             tokens=answer.tokens,
             truncated=answer.truncated,
             labels=served.labels,
@@ -136,7 +136,8 @@ def refusal(dialect: Dialect[Any], error: RequestError) -> Response:
     headers = {"retry-after": str(wait)} if wait else {}
     if error.kind == "unauthorized":
         headers["www-authenticate"] = "Bearer"
-    return json_response(dialect.write_error(error), dialect.status_of(error), headers)
+    problem = dialect.write_error(error).model_dump()
+    return json_response(problem, dialect.status_of(error), headers)
 
 
 def _as_problem(error: CrossRankError) -> RequestError:

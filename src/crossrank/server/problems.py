@@ -9,6 +9,7 @@ from crossrank.errors import CrossRankError
 
 Kind = Literal[
     "malformed",
+    "empty",
     "invalid",
     "unauthorized",
     "model_not_found",
@@ -25,6 +26,7 @@ Kind = Literal[
 
 STATUS: dict[Kind, int] = {
     "malformed": 400,
+    "empty": 400,
     "invalid": 422,
     "unauthorized": 401,
     "model_not_found": 404,

@@ -9,9 +9,10 @@ from functools import partial
 from typing import Any, TypeVar
 
 from crossrank.cross_encoder import CrossEncoder
-from crossrank.scoring import Options, Scored
+from crossrank.scoring import Options, Scored, Window
 from crossrank.server.problems import RequestError
 from crossrank.server.queue import BatchFacts, BatchQueue
+from crossrank.server.reading import AS_MUCH_AS_FITS, Pieces, Reading, cut, refuse_long
 from crossrank.server.settings import Settings
 from crossrank.types import Floats, Pair
 
@@ -64,6 +65,9 @@ class ServedModel:
         self.scorer = model.scorer()
         names: dict[str, str] = model.spec.config.get("id2label") or {}
         self.labels = [names.get(str(k), f"LABEL_{k}") for k in range(model.num_labels)]
+        # Scores of several labels are probabilities, unless the model has an activation of its own.
+        plain = model.num_labels > 1 and model.spec.activation == "identity"
+        self._activation = "softmax" if plain else None
         # One thread: tokenizers use all cores by themselves, and computing needs them too.
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="crossrank-tokenize")
         self.queue = BatchQueue(
@@ -78,21 +82,24 @@ class ServedModel:
             observe=observe,
         )
 
-    async def score(self, pairs: Sequence[Pair], *, raw: bool = False) -> Answer:
+    async def score(
+        self, pairs: Sequence[Pair], *, raw: bool = False, reading: Reading = AS_MUCH_AS_FITS
+    ) -> Answer:
         """Score the pairs of a request.
 
         Args:
-            pairs: Queries and documents.
+            pairs: Queries and documents, one pair at least.
             raw: Give logits as scores.
+            reading: What to do with long texts.
 
         Raises:
-            RequestError: The queue is full, or the server stops.
+            RequestError: The queue is full, the server stops, or a text is too long.
             CrossRankError: The model failed.
         """
-        options = Options(self.model.prompt_text())
+        options = Options(self.model.prompt_text(), encode_known=True)
         seconds: dict[str, float] = {}
-        window = await _timed(
-            seconds, "tokenize", self._on_thread(self.scorer.prepare, pairs, options)
+        pieces, window = await _timed(
+            seconds, "tokenize", self._on_thread(self._prepare, pairs, options, reading)
         )
         waiting = window.to_score()
         logits = self.scorer.no_logits()
@@ -103,15 +110,23 @@ class ServedModel:
             "finish",
             self._on_thread(partial(self.scorer.finish, window, logits, options)),
         )
-        finish = self.model.finisher("identity" if raw else None)
+        best = pieces.best(scored.logits)
         return Answer(
-            logits=scored.logits,
-            scores=finish(scored.logits),
-            truncated=scored.truncated,
-            tokens=sum(len(pair.ids) for pair in waiting),
+            logits=best,
+            scores=self.model.finisher("identity" if raw else self._activation)(best),
+            truncated=pieces.truncated(scored.truncated),
+            tokens=sum(len(pair.ids) for pair in window.all_encoded()),
             cached=len(window.pairs) - len(waiting),
             seconds=seconds,
         )
+
+    def _prepare(
+        self, pairs: Sequence[Pair], options: Options, reading: Reading
+    ) -> tuple[Pieces, Window]:
+        pieces = cut(pairs, reading, self.scorer.tokenizer)
+        window = self.scorer.prepare(pieces.pairs, options)
+        refuse_long(window.all_encoded(), reading, self.model.max_length)
+        return pieces, window
 
     async def close(self) -> None:
         """Answer what was taken, then free the model."""

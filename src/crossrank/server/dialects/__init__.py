@@ -3,10 +3,24 @@
 from typing import Any
 
 from crossrank.server.dialects.base import Dialect
-from crossrank.server.dialects.cohere import Cohere
-from crossrank.server.dialects.tei import TEI
+from crossrank.server.dialects.cohere import Cohere, CohereV1
+from crossrank.server.dialects.infinity import Infinity
+from crossrank.server.dialects.jina import Jina
+from crossrank.server.dialects.tei import TEI, TEIPrediction
+from crossrank.server.dialects.vllm import VLLM, VLLMScoring
+from crossrank.server.dialects.voyage import Voyage
 
-DIALECTS: tuple[Dialect[Any], ...] = (TEI(), Cohere())
+DIALECTS: tuple[Dialect[Any], ...] = (
+    TEI(),
+    TEIPrediction(),
+    Infinity(),
+    Voyage(),
+    CohereV1(),
+    VLLM(),
+    VLLMScoring(),
+    Jina(),
+    Cohere(),
+)
 """In the order in which they may claim a request on a path they share; the last one takes it."""
 
 
@@ -14,8 +28,8 @@ def by_path() -> dict[str, list[Dialect[Any]]]:
     """List each path's dialects.
 
     Example:
-        >>> [dialect.name for dialect in by_path()["/v2/rerank"]]
-        ['cohere']
+        >>> [dialect.name for dialect in by_path()["/v1/rerank"]]
+        ['voyage', 'cohere-v1', 'vllm', 'jina']
     """
     paths: dict[str, list[Dialect[Any]]] = {}
     for dialect in DIALECTS:

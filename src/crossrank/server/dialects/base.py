@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from crossrank.server.problems import STATUS, Kind, RequestError
+from crossrank.server.reading import AS_MUCH_AS_FITS, Reading
 from crossrank.types import Pair
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -31,18 +32,18 @@ class Task:
         model: Which model, by the client's name for it; ``None`` leaves it to the server.
         sort: Best first, or in the order of the pairs.
         top_n: How many to return; ``None`` for all.
-        return_documents: Whether to return the documents.
         raw: Whether scores are logits.
         several_labels: Whether a model of several labels will do.
+        reading: What to do with long texts.
     """
 
     pairs: Sequence[Pair]
     model: str | None = None
     sort: bool = True
     top_n: int | None = None
-    return_documents: bool = False
     raw: bool = False
     several_labels: bool = False
+    reading: Reading = AS_MUCH_AS_FITS
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,6 @@ class Scores:
         model: The client's name of the model, or the server's where it gave none.
         order: Indices of the pairs to return.
         values: The score of every pair; ``[labels]`` each for a model of several.
-        documents: The text of every pair's document.
         tokens: How many were read.
         truncated: How many were not, for every pair.
         labels: What the model calls its labels.
@@ -62,7 +62,6 @@ class Scores:
     model: str
     order: list[int]
     values: list[Any]
-    documents: list[str]
     tokens: int
     truncated: list[int]
     labels: list[str]
@@ -75,6 +74,8 @@ class Dialect(ABC, Generic[Body]):
         name: For logs and metrics.
         paths: Where requests go.
         schema: What a request looks like.
+        reply: What a response looks like.
+        problem: What an error looks like.
         example: A request, for the documentation.
         status: Where statuses differ from ``crossrank.server.problems.STATUS``.
     """
@@ -82,6 +83,8 @@ class Dialect(ABC, Generic[Body]):
     name: ClassVar[str]
     paths: ClassVar[tuple[str, ...]]
     schema: type[Body]
+    reply: ClassVar[type[BaseModel]]
+    problem: ClassVar[type[BaseModel]]
     example: ClassVar[dict[str, Any]]
     status: ClassVar[dict[Kind, int]] = {}
 
@@ -98,12 +101,12 @@ class Dialect(ABC, Generic[Body]):
         """
 
     @abstractmethod
-    def write(self, body: Body, scores: Scores) -> Any:
-        """Write the response: what ``json`` can write."""
+    def write(self, body: Body, scores: Scores) -> BaseModel:
+        """Write the response, a ``reply``; what is ``None`` in it is left out."""
 
     @abstractmethod
-    def write_error(self, error: RequestError) -> Any:
-        """Write an error: what ``json`` can write."""
+    def write_error(self, error: RequestError) -> BaseModel:
+        """Write an error, a ``problem``."""
 
     def status_of(self, error: RequestError) -> int:
         """Give the HTTP status of an error."""
