@@ -15,6 +15,7 @@ from crossrank.cross_encoder import CrossEncoder
 from crossrank.demo.collection import FOLDER as DEMO
 from crossrank.errors import InputError
 from crossrank.evaluation.evaluation_set import EvaluationSet
+from crossrank.evaluation.report import Report
 from crossrank.evaluation.trec import write_qrels, write_run
 from crossrank.types import Run
 
@@ -139,6 +140,33 @@ def test_says_what_was_cut(invoke: Invoke, model: list[str], collection: Path) -
     write_texts(collection / "corpus.jsonl", DOCUMENTS | {"bad": "w4 " * 20})
     result = invoke("compare", collection, "first-stage", model[1], *model[2:])
     assert result.stderr == "Note: constant did not read 8 of 24 pairs to their end.\n"
+
+
+def test_reports_are_written_with_all_sections(
+    invoke: Invoke, collection: Path, other: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    written: dict[Path, Report] = {}
+    for name in ("write_html", "write_json"):
+        monkeypatch.setattr(
+            f"crossrank.evaluation.report.{name}",
+            lambda report, path: written.update({path: report}),
+            raising=False,
+        )
+    page, machine = tmp_path / "page.html", tmp_path / "page.json"
+    command = ["compare", collection, "first-stage", other, "--report", page, "--json", machine]
+    result = invoke(*command)
+    assert result.stderr == f"Written to {page}.\nWritten to {machine}.\n"
+    assert written[page] is written[machine]
+    assert written[page].title == "first-stage, other.run.gz on collection"
+    data = {name: section.data for name, section in written[page].sections.items()}
+    assert list(data) == ["comparison", "queries"]
+    systems = json.loads(json.dumps(data, allow_nan=False))["comparison"]["systems"]
+    assert [system["unanswered"] for system in systems] == [0, 1]
+    page.write_text("mine")
+    result = invoke(*command)
+    assert result.exit_code == 1
+    assert "exists already. Use --overwrite" in result.stderr
+    assert invoke(*command, "--overwrite").exit_code == 0
 
 
 def test_names_that_tell_systems_apart(invoke: Invoke, collection: Path, tmp_path: Path) -> None:
