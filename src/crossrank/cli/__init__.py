@@ -14,11 +14,13 @@ from crossrank.cli.compare import compare
 from crossrank.cli.demo import demo
 from crossrank.cli.distill import distill
 from crossrank.cli.export import export
+from crossrank.cli.index import index
 from crossrank.cli.info import info
 from crossrank.cli.mine import mine
 from crossrank.cli.rank import rank
 from crossrank.cli.reporting import reporting
 from crossrank.cli.score import score
+from crossrank.cli.search import search
 from crossrank.cli.serve import serve
 from crossrank.cli.train import train
 
@@ -63,7 +65,7 @@ def crossrank(
     """
 
 
-COMMANDS = (demo, rank, score, compare, info, export, mine, distill, train, serve)
+COMMANDS = (demo, rank, score, compare, info, export, mine, distill, train, serve, index, search)
 
 for command in COMMANDS:
     app.command()(command)

@@ -27,6 +27,14 @@ class Reranker(Protocol):
         ...
 
 
+class Texts(Protocol):
+    """Documents by position: a list, or texts on disk."""
+
+    def __getitem__(self, position: int, /) -> str:
+        """Give one of them."""
+        ...
+
+
 @dataclass(frozen=True)
 class Hit:
     """A document that was found.
@@ -92,7 +100,7 @@ class RetrieveAndRerank:
         self,
         retriever: Retriever,
         reranker: Reranker,
-        documents: Sequence[str],
+        documents: Texts,
         *,
         depth: int = 100,
         top_k: int = 10,
