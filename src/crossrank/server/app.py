@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -10,9 +9,10 @@ from starlette.responses import Response
 
 from crossrank import __version__
 from crossrank.server.auth import ApiKeys, check_openness
-from crossrank.server.dialects import by_path
-from crossrank.server.dialects.base import Dialect
+from crossrank.server.catalogue import add_catalogue
+from crossrank.server.dialects import DIALECTS, by_path
 from crossrank.server.handler import Handler, json_response
+from crossrank.server.openapi import add_schemas, describe
 from crossrank.server.serving import ServedModels
 from crossrank.server.settings import Settings
 
@@ -55,29 +55,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             handler.endpoint(dialects),
             methods=["POST"],
             name=path,
-            openapi_extra=_documentation(dialects),
+            openapi_extra=describe(dialects, keys=keys is not None),
         )
+    add_schemas(app, DIALECTS)
+    add_catalogue(app, settings, models, handler)
     _add_probes(app, models)
     return app
-
-
-def _documentation(dialects: list[Dialect[Any]]) -> dict[str, Any]:
-    """Describe a path's requests for OpenAPI."""
-    schemas = [
-        dialect.schema.model_json_schema(ref_template="#/components/schemas/{model}")
-        for dialect in dialects
-    ]
-    return {
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {
-                    "schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas},
-                    "examples": {dialect.name: {"value": dialect.example} for dialect in dialects},
-                }
-            },
-        }
-    }
 
 
 def _add_probes(app: FastAPI, models: ServedModels) -> None:

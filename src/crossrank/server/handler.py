@@ -5,7 +5,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -72,9 +72,26 @@ class Handler:
 
         return endpoint
 
-    def _admit(self, request: Request) -> None:
+    def listing(
+        self, dialect: Dialect[Any], answer: Callable[[], BaseModel]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """Make an endpoint that takes nothing but a key."""
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                self._check_key(request)
+                return json_response(answer().model_dump())
+            except CrossRankError as error:
+                return refusal(dialect, _as_problem(error))
+
+        return endpoint
+
+    def _check_key(self, request: Request) -> None:
         if self.keys is not None:
             self.keys.check(request.headers.get("authorization", ""))
+
+    def _admit(self, request: Request) -> None:
+        self._check_key(request)
         if self.active >= self.settings.max_requests:
             raise RequestError(
                 "overloaded",
