@@ -7,53 +7,11 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from tests.server.asking import ASK, ASK_TEI, DOCUMENTS, QUERY, ask, ranked, same
 
 from crossrank import CrossEncoder
 from crossrank.server.auth import new_key
 from crossrank.server.dialects import DIALECTS, by_path, choose
-
-QUERY = "what is the capital of france"
-DOCUMENTS = [
-    "Bread is baked from flour, water and yeast.",
-    "Paris is the capital and largest city of France.",
-    "Berlin is the capital of Germany.",
-    "",
-    "The Seine flows through Paris, the capital of France.",
-]
-LONG = "Rivers flow to the sea. " * 200
-ASK = {"query": QUERY, "documents": DOCUMENTS}
-ASK_TEI = {"query": QUERY, "texts": DOCUMENTS}
-
-
-@pytest.fixture(scope="module")
-def model() -> CrossEncoder:
-    return CrossEncoder()
-
-
-@pytest.fixture(scope="module")
-def ranking(model: CrossEncoder) -> list[tuple[int, float]]:
-    """Index and score, best first."""
-    return [(entry["corpus_id"], entry["score"]) for entry in model.rank(QUERY, DOCUMENTS)]
-
-
-def ask(base: str, path: str, body: dict[str, Any], status: int = 200) -> Any:
-    response = httpx.post(base + path, json=body, timeout=60)
-    assert response.status_code == status, response.text
-    return response.json()
-
-
-def same(found: list[tuple[int, float]], expected: list[tuple[int, float]]) -> bool:
-    """The same order, and the same scores but for the last digits of the arithmetic."""
-    return [i for i, _ in found] == [i for i, _ in expected] and np.allclose(
-        [s for _, s in found], [s for _, s in expected], rtol=0, atol=1e-6
-    )
-
-
-def ranked(answer: Any) -> list[tuple[int, float]]:
-    """Index and score in the order of any dialect's answer."""
-    entries = answer if isinstance(answer, list) else answer.get("results") or answer["data"]
-    return [(entry["index"], entry.get("relevance_score", entry.get("score"))) for entry in entries]
-
 
 RANKING_REQUESTS = {
     "cohere": ("/v2/rerank", ASK),
@@ -212,99 +170,6 @@ def test_vllm_scores_one_with_many_and_each_with_its_own(
     assert each["usage"] == one_to_many["usage"]
     problem = ask(server, "/score", {first: [QUERY] * 2, second: DOCUMENTS}, 400)
     assert "received 2 and 5" in problem["error"]["message"]
-
-
-@pytest.mark.parametrize(
-    ("path", "body", "status", "words"),
-    [
-        ("/rerank", {"query": QUERY, "texts": [LONG], "truncate": False}, 413, "truncate is false"),
-        (
-            "/rerank",
-            {"query": QUERY, "texts": [LONG], "truncation_direction": "Left"},
-            413,
-            "only the end can be cut off",
-        ),
-        ("/v1/rerank", {"query": QUERY, "documents": [LONG], "truncation": False}, 400, "is false"),
-        (
-            "/rerank",
-            {"query": QUERY, "documents": ["a", LONG], "truncate_prompt_tokens": 100},
-            400,
-            "index 1 has more than 100 tokens",
-        ),
-        ("/rerank", ASK | {"instruction": "Judge."}, 400, "'instruction' is not supported"),
-        (
-            "/v2/rerank",
-            ASK | {"relevant_spans": {"mode": "enabled"}},
-            422,
-            "Input should be 'disabled'",
-        ),
-        ("/v1/rerank", ASK | {"max_chunks_per_doc": 9999}, 422, "received 5 times 9999"),
-    ],
-)
-def test_what_would_change_scores_is_refused_where_it_is_not_supported(
-    path: str, body: dict[str, Any], status: int, words: str, server: str
-) -> None:
-    problem = ask(server, path, body, status)
-    text = problem["error"] if isinstance(problem["error"], str) else problem["detail"]
-    assert words in text
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        ASK_TEI | {"truncate": False},
-        ASK_TEI | {"truncation_direction": "LEFT"},
-        ASK | {"truncation_side": "left"},
-        ASK | {"truncate_prompt_tokens": 100},
-        ASK | {"truncate_prompt_tokens": -1, "max_tokens_per_doc": 0},
-    ],
-)
-def test_texts_that_fit_are_answered_however_long_ones_were_to_be_cut(
-    body: dict[str, Any], server: str, ranking: list[tuple[int, float]]
-) -> None:
-    assert same(ranked(ask(server, "/rerank", body)), ranking)
-
-
-def test_max_tokens_per_doc_cuts_documents(server: str, model: CrossEncoder) -> None:
-    # Five tokens each, by the tokenizer of the embedded model: words, and a full stop.
-    cut = ["Bread is baked from flour", "Paris is the capital and", "Berlin is the capital of"]
-    expected = [(e["corpus_id"], e["score"]) for e in model.rank(QUERY, cut)]
-    body = {"query": QUERY, "documents": DOCUMENTS[:3], "max_tokens_per_doc": 5}
-    answer = ask(server, "/v2/rerank", body)
-    assert same(ranked(answer), expected)
-    assert answer["meta"]["warnings"] == ["3 of 3 documents were not read to their end: too long."]
-    assert same(ranked(ask(server, "/rerank", body)), expected)
-
-
-def test_long_documents_are_read_in_chunks_up_to_the_limit(
-    server: str, model: CrossEncoder
-) -> None:
-    buried = LONG + DOCUMENTS[1]
-    body = {"query": QUERY, "documents": [buried, DOCUMENTS[2]]}
-    scores = [
-        dict(ranked(ask(server, "/v1/rerank", body | {"max_chunks_per_doc": chunks})))
-        for chunks in (1, 2, 10)
-    ]
-    assert scores[0][0] == pytest.approx(model.predict((QUERY, buried)), abs=1e-6)
-    assert scores[2][0] > scores[2][1] > scores[1][0]
-    assert scores[0][1] == scores[2][1]
-
-
-def test_usage_counts_tokens_whatever_the_cache_knows(
-    serve: Callable[..., str], tmp_path_factory: pytest.TempPathFactory, model: CrossEncoder
-) -> None:
-    base = serve(cache=str(tmp_path_factory.mktemp("cache") / "scores.sqlite"))
-    body = {"query": QUERY, "documents": ["a b c", "a b c", "d"]}
-    count = model.scorer().tokenizer.count
-    around = 4  # <s> query </s> </s> document </s>
-    expected = sum(count(QUERY) + count(text) + around for text in body["documents"])
-    for _ in range(2):
-        assert ask(base, "/rerank", body)["usage"]["total_tokens"] == expected
-    # What was cut from a document is known the second time, too.
-    for _ in range(2):
-        problem = {"query": QUERY, "texts": [LONG], "truncate": False}
-        assert ask(base, "/rerank", {"query": QUERY, "texts": [LONG]})
-        assert ask(base, "/rerank", problem, 413)["error_type"] == "Validation"
 
 
 def test_tei_predicts_the_labels_of_pairs(server: str, model: CrossEncoder) -> None:
