@@ -15,7 +15,9 @@
     ├── CacheError              the score cache cannot be used
     ├── ExportError             an export failed; nothing was written
     │   └── QualityLimitError   the export lost more ranking quality than allowed
-    └── TrainingError           a training run had to stop; its checkpoints are kept
+    ├── TrainingError           a training run had to stop; its checkpoints are kept
+    ├── LanguageModelError      a language model did not answer
+    └── RequestError            a server cannot answer a request as asked (crossrank.server)
 
 Each message says what was required, what was received and what to do.
 """
@@ -75,3 +77,7 @@ class QualityLimitError(ExportError):
 
 class TrainingError(CrossRankError):
     """A training run had to stop; its checkpoints are kept."""
+
+
+class LanguageModelError(CrossRankError):
+    """A language model did not answer."""

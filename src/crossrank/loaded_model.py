@@ -194,6 +194,10 @@ class LoadedModel:
         self._activate = activations.resolve(value)
         self._activation_fn = self._activate if isinstance(value, str) else value
 
+    def count_tokens(self, text: str) -> int:
+        """Count the tokens of a text, without special tokens."""
+        return self._tokenizer.count(text)
+
     def __enter__(self) -> Self:
         return self
 

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from crossrank import __version__
+from crossrank.cli.ask import ask
 from crossrank.cli.compare import compare
 from crossrank.cli.demo import demo
 from crossrank.cli.distill import distill
@@ -65,7 +66,21 @@ def crossrank(
     """
 
 
-COMMANDS = (demo, rank, score, compare, info, export, mine, distill, train, serve, index, search)
+COMMANDS = (
+    demo,
+    rank,
+    score,
+    compare,
+    info,
+    export,
+    mine,
+    distill,
+    train,
+    serve,
+    index,
+    search,
+    ask,
+)
 
 for command in COMMANDS:
     app.command()(command)
