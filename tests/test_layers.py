@@ -15,7 +15,7 @@ LAYERS = [
     "types errors optional activations cache fusion languages compatibility progress text_files",
     "tokenization batching long_documents losses evaluation",
     "models backends",
-    "scoring ranking loaded_model cross_encoder",
+    "scoring ranking explanation loaded_model cross_encoder",
     "quantization retrieval multimodal",
     "training demo",
     "server scale integrations",

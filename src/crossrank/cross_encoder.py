@@ -10,6 +10,8 @@ from crossrank import activations
 from crossrank.activations import Activation
 from crossrank.compatibility import renamed
 from crossrank.errors import InputError
+from crossrank.explanation.explain import Wanted, explain_pair
+from crossrank.explanation.explanation import Explanation, Method
 from crossrank.loaded_model import Devices, LoadedModel
 from crossrank.long_documents import LongDocuments, check_long_documents
 from crossrank.optional import require
@@ -218,6 +220,57 @@ class CrossEncoder(LoadedModel):
                 entry["span"] = found.spans[index]
             ranking.append(entry)
         return ranking
+
+    def explain(
+        self,
+        query: str,
+        document: str,
+        method: Method = "sentences",
+        *,
+        label: int = 0,
+        max_pieces: int = 128,
+        steps: int = 50,
+        faithfulness: bool = False,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        device: Devices = None,
+    ) -> Explanation:
+        """Say which parts of a document make its score.
+
+        Args:
+            query: The query.
+            document: The document, of which the part that the model reads is explained.
+            method: ``"sentences"`` or ``"tokens"``: what the logit loses when a sentence or a word
+                is taken out of the text; ``"gradients"``: integrated gradients, for sequence
+                classifiers on torch, added up to words.
+            label: Which logit is explained.
+            max_pieces: Longer documents are cut into this many groups of neighbouring sentences or
+                words, so that no more variants are scored.
+            steps: Points of the integral for ``"gradients"``.
+            faithfulness: Measure deletion and insertion against random orders, by scoring up to
+                242 variants more.
+            prompt_name: As for ``predict``.
+            prompt: As for ``predict``.
+            device: As for ``predict``.
+
+        Returns:
+            The pieces of the document with their attributions in logits. Shows itself on terminals
+            and in notebooks.
+
+        Raises:
+            InputError: An argument cannot be used, or ``"gradients"`` is not on torch.
+            UnsupportedModelError: ``"gradients"`` does not know the model's kind.
+
+        Example:
+            >>> text = "Bread is baked. Paris is the capital of France."
+            >>> CrossEncoder().explain("capital of France", text).relevant_spans(top=1)[0].text
+            'Paris is the capital of France.'
+        """
+        wanted = Wanted(method, label, max_pieces, steps, faithfulness)
+        resolved = self.prompt_text(prompt_name, prompt)
+        return explain_pair(
+            self.scorer(device), (query, document), wanted, prompt=resolved, finish=self.finisher()
+        )
 
     async def predict_async(self, *args: Any, **kwargs: Any) -> Any:
         """Await ``predict``; same arguments. Runs on a thread, so that the event loop is free."""

@@ -23,7 +23,7 @@ first window's, ``mean_top3`` the mean of the best three.
 Span = tuple[int, int]
 """Start and end character."""
 
-_SENTENCE_END = re.compile(r"(?:[.!?]['\")\]]*\s+|[。！？]|\n\s*)(?=\S)")  # noqa: RUF001
+SENTENCE_END = re.compile(r"(?:[.!?]['\")\]]*\s+|[。！？]|\n\s*)(?=\S)")  # noqa: RUF001
 _WORD_END = re.compile(r"\s+(?=\S)")
 
 
@@ -72,7 +72,7 @@ def split(
     if tokens <= window:
         return [(0, len(text))]
     step = min(stride if stride is not None else max(1, window // 2), window)
-    borders = [_token_borders(pattern, text, offsets) for pattern in (_SENTENCE_END, _WORD_END)]
+    borders = [_token_borders(pattern, text, offsets) for pattern in (SENTENCE_END, _WORD_END)]
     spans = []
     start = 0
     while tokens - start > window:

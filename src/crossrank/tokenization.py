@@ -152,6 +152,11 @@ class PairTokenizer:
             )
         self._max_length = value
 
+    @property
+    def tokens_after(self) -> int:
+        """How many tokens follow the document."""
+        return len(self._frame.after) if self._frame else len(self._after())
+
     def encode(
         self, pairs: Sequence[Pair], *, prompt: str | None = None, count_all: bool = False
     ) -> list[Encoded]:

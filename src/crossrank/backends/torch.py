@@ -89,11 +89,16 @@ class TorchBackend(Backend):
         loaded.files = tuple(sorted(spec.folder.rglob("*.safetensors")))
         return loaded
 
+    @property
+    def module(self) -> torch.nn.Module:
+        """The network."""
+        if self._module is None:
+            raise BackendError("This model was closed: load it again to score with it.")
+        return self._module
+
     def forward(self, batch: Batch) -> Floats:
         """Compute the logits of a batch."""
-        module = self._module
-        if module is None:
-            raise BackendError("This model was closed: load it again to score with it.")
+        module = self.module
         try:
             return self._compute(module, batch)
         except (RuntimeError, IndexError) as error:

@@ -1,0 +1,68 @@
+"""Explanations as HTML: one fragment with its styles, nothing loaded from elsewhere."""
+
+from html import escape
+
+from crossrank.explanation.explanation import Explanation, Piece
+from crossrank.explanation.shading import (
+    LOWERS,
+    RAISES,
+    Colour,
+    headline,
+    judgement,
+    largest,
+    shade,
+    strongest,
+    unread,
+    visible,
+    walk,
+)
+
+_PAGE = "font-family:system-ui,sans-serif;line-height:1.7;max-width:60em"
+_TEXT = "white-space:pre-wrap;overflow-wrap:anywhere;margin:.5em 0"
+_SMALL = "font-size:85%;margin:.5em 0"
+
+
+def to_html(explanation: Explanation) -> str:
+    """Write an explanation as a fragment of HTML, in ASCII."""
+    numbered = set(strongest(explanation))
+    most = largest(explanation)
+    marked = "".join(
+        _mark(piece, most, number=piece in numbered) if piece else _text(part)
+        for part, piece in walk(explanation)
+    )
+    rest = unread(explanation)
+    lines = [
+        f'<div class="crossrank-explanation" style="{_PAGE}">',
+        f"<div><strong>{_text(explanation.query)}</strong></div>",
+        f'<div style="{_SMALL}">{_text(headline(explanation))}</div>',
+        f'<div style="{_TEXT}">{marked}{_not_read(rest) if rest else ""}</div>',
+        f'<div style="{_SMALL}">{_sample(RAISES, "raises the logit")} '
+        f"{_sample(LOWERS, 'lowers it')}</div>",
+    ]
+    if explanation.faithfulness is not None:
+        lines.append(f'<div style="{_SMALL}">{_text(judgement(explanation))}</div>')
+    return "\n".join([*lines, "</div>"]).encode("ascii", "xmlcharrefreplace").decode()
+
+
+def _mark(piece: Piece, most: float, *, number: bool) -> str:
+    colour = shade(piece.attribution, most)
+    value = f"{piece.attribution:+.3f}"
+    style = f"{_on(colour)};border-radius:.2em" if colour else "background:none;color:inherit"
+    shown = f"<sup>{value}</sup>" if number else ""
+    return f'<mark style="{style}" title="{value}">{_text(piece.text)}{shown}</mark>'
+
+
+def _sample(colour: Colour, meaning: str) -> str:
+    return f'<span style="{_on(colour)};padding:0 .4em;border-radius:.2em">{meaning}</span>'
+
+
+def _not_read(rest: str) -> str:
+    return f'<span style="opacity:.55" title="not read by the model">{_text(rest)}</span>'
+
+
+def _on(colour: Colour) -> str:
+    return "background:#{:02x}{:02x}{:02x};color:#000".format(*colour)
+
+
+def _text(text: str) -> str:
+    return escape(visible(text))

@@ -1,0 +1,103 @@
+"""What terminal and HTML share: shades of attributions, and which pieces get their number."""
+
+import re
+from collections.abc import Iterator
+
+from crossrank.explanation.explanation import Explanation, Piece
+from crossrank.tokenization import replace_surrogates
+
+Colour = tuple[int, int, int]
+"""Red, green and blue, 0 to 255; black is legible on all of them."""
+
+RAISES: Colour = (90, 170, 255)
+LOWERS: Colour = (255, 150, 60)
+"""Blue and orange are told apart by almost everybody."""
+
+STRONGEST = 10
+"""How many words have their attribution written out; sentences all have."""
+
+UNREAD_CHARACTERS = 200
+"""How much is shown of what the model did not read."""
+
+_FAINTEST = 0.05
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def shade(attribution: float, largest: float) -> Colour | None:
+    """The background of a piece: white for 0, the full colour for the largest; none when faint.
+
+    Args:
+        attribution: Of the piece.
+        largest: The largest absolute value of all pieces.
+
+    Example:
+        >>> shade(2.0, 2.0), shade(-1.0, 2.0), shade(0.01, 2.0)
+        ((90, 170, 255), (255, 202, 158), None)
+    """
+    strength = abs(attribution) / largest if largest else 0.0
+    if strength < _FAINTEST:
+        return None
+    red, green, blue = (
+        round(255 - strength * (255 - full)) for full in (RAISES if attribution > 0 else LOWERS)
+    )
+    return red, green, blue
+
+
+def largest(explanation: Explanation) -> float:
+    """The largest absolute attribution."""
+    return max((abs(piece.attribution) for piece in explanation.pieces), default=0.0)
+
+
+def strongest(explanation: Explanation) -> list[Piece]:
+    """The pieces whose attribution is written out, largest absolute value first."""
+    found = [piece for piece in explanation.pieces if piece.attribution]
+    found.sort(key=lambda piece: -abs(piece.attribution))
+    return found if explanation.method == "sentences" else found[:STRONGEST]
+
+
+def walk(explanation: Explanation) -> Iterator[tuple[str, Piece | None]]:
+    """The document in order: the text of each piece, and the white space between them."""
+    place = 0
+    for piece in explanation.pieces:
+        yield explanation.document[place : piece.start], None
+        yield piece.text, piece
+        place = piece.end
+    yield explanation.document[place : explanation.read], None
+
+
+def unread(explanation: Explanation) -> str:
+    """The beginning of what the model did not read."""
+    rest = explanation.document[explanation.read :]
+    return rest if len(rest) <= UNREAD_CHARACTERS else rest[:UNREAD_CHARACTERS] + "…"
+
+
+def headline(explanation: Explanation) -> str:
+    """The figures of an explanation."""
+    label = f"label {explanation.label}: " if explanation.label else ""
+    return (
+        f"{label}logit {explanation.logit:.3f}, score {explanation.score:.4f}; "
+        f"logit without the document {explanation.baseline:.3f}"
+    )
+
+
+def judgement(explanation: Explanation) -> str:
+    """What is known of the explanation's faithfulness; empty when nothing is."""
+    found = explanation.faithfulness
+    if found is None:
+        return ""
+    return (
+        f"Faithfulness: gain over random orders {found.gain:+.3f} "
+        f"(deletion {found.deletion:.3f} against {found.random_deletion:.3f}, "
+        f"insertion {found.insertion:.3f} against {found.random_insertion:.3f}; "
+        f"better than {found.beaten:.0%} of them)"
+    )
+
+
+def visible(text: str) -> str:
+    """Replace characters that steer a terminal or turn the order of text.
+
+    Example:
+        >>> visible("red: \\x1b[31m")
+        'red: \ufffd[31m'
+    """
+    return _CONTROLS.sub("\ufffd", replace_surrogates(text).replace("\r\n", "\n"))
