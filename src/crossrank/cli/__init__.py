@@ -14,6 +14,7 @@ from crossrank.cli.ask import ask
 from crossrank.cli.compare import compare
 from crossrank.cli.demo import demo
 from crossrank.cli.distill import distill
+from crossrank.cli.explain import explain
 from crossrank.cli.export import export
 from crossrank.cli.index import index
 from crossrank.cli.info import info
@@ -70,6 +71,7 @@ COMMANDS = (
     demo,
     rank,
     score,
+    explain,
     compare,
     info,
     export,

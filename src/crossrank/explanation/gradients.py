@@ -102,12 +102,18 @@ class _Line:
         """The logits of the document of padding, and of the document.
 
         Raises:
-            UnsupportedModelError: The model computes something else from embeddings.
+            UnsupportedModelError: The model computes nothing, or something else, from embeddings.
         """
+        shares = torch.tensor([0.0, 1.0], device=self.way.device)
         with torch.no_grad():
-            shares = torch.tensor([0.0, 1.0], device=self.way.device)
-            baseline, logit = self._forward(self._points(shares)).tolist()
             expected = self.classifier(self.ids, None, self.types)[0, self.label].item()
+            try:
+                baseline, logit = self._forward(self._points(shares)).tolist()
+            except (NotImplementedError, TypeError) as error:  # BART; code of the model's own
+                raise UnsupportedModelError(
+                    "method='gradients' needs a model that takes embeddings in place of tokens; "
+                    f"this one says: {error}. Use method='tokens'."
+                ) from error
         if abs(logit - expected) > TOLERANCE:
             raise UnsupportedModelError(
                 "method='gradients' needs a model that computes from embeddings what it computes "
