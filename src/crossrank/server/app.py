@@ -13,6 +13,7 @@ from crossrank.server.catalogue import add_catalogue
 from crossrank.server.dialects import DIALECTS, by_path
 from crossrank.server.handler import Handler, json_response
 from crossrank.server.openapi import add_schemas, describe
+from crossrank.server.playground import add_playground
 from crossrank.server.serving import ServedModels
 from crossrank.server.settings import Settings
 
@@ -59,6 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         )
     add_schemas(app, DIALECTS)
     add_catalogue(app, settings, models, handler)
+    add_playground(app, settings, models)
     _add_probes(app, models)
     return app
 

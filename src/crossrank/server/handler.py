@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from crossrank.server.auth import ApiKeys
 from crossrank.server.bodies import read_json
 from crossrank.server.dialects import choose
 from crossrank.server.dialects.base import Dialect, Scores, Task
+from crossrank.server.explaining import explain
 from crossrank.server.problems import RETRY_AFTER, RequestError
 from crossrank.server.serving import ServedModels
 from crossrank.server.settings import Settings
@@ -121,7 +123,9 @@ class Handler:
                 f"{served.name} has {served.model.num_labels} labels and cannot rank: a model with "
                 "one is required.",
             )
+        began = time.perf_counter()
         answer = await served.score(task.pairs, raw=task.raw, reading=task.reading)
+        explained = [await explain(served, pair) for pair in task.pairs if task.explain]
         order = list(range(len(task.pairs)))
         if task.sort:
             order = sort_documents(answer.logits[:, 0], task.top_n).tolist()
@@ -132,6 +136,8 @@ class Handler:
             tokens=answer.tokens,
             truncated=answer.truncated,
             labels=served.labels,
+            seconds=time.perf_counter() - began,
+            explanations=explained,
         )
 
 

@@ -107,6 +107,8 @@ def _reply_to_example(dialect: Dialect[Any]) -> Any:
         tokens=20,
         truncated=[0] * len(values),
         labels=["LABEL_0"],
+        seconds=0.01,
+        explanations=[],
     )
     return dialect.write(body, scores).model_dump(exclude_none=True)
 

@@ -6,6 +6,7 @@ from crossrank.server.dialects.base import Dialect
 from crossrank.server.dialects.cohere import Cohere, CohereV1
 from crossrank.server.dialects.infinity import Infinity
 from crossrank.server.dialects.jina import Jina
+from crossrank.server.dialects.playground import Playground
 from crossrank.server.dialects.tei import TEI, TEIPrediction
 from crossrank.server.dialects.vllm import VLLM, VLLMScoring
 from crossrank.server.dialects.voyage import Voyage
@@ -20,6 +21,7 @@ DIALECTS: tuple[Dialect[Any], ...] = (
     VLLMScoring(),
     Jina(),
     Cohere(),
+    Playground(),
 )
 """In the order in which they may claim a request on a path they share; the last one takes it."""
 

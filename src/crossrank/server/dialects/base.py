@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from crossrank.explanation.explanation import Explanation
 from crossrank.server.problems import STATUS, Kind, RequestError
 from crossrank.server.reading import AS_MUCH_AS_FITS, Reading
 from crossrank.types import Pair
@@ -34,6 +35,7 @@ class Task:
         top_n: How many to return; ``None`` for all.
         raw: Whether scores are logits.
         several_labels: Whether a model of several labels will do.
+        explain: Whether to say which parts of each document make its score.
         reading: What to do with long texts.
     """
 
@@ -43,6 +45,7 @@ class Task:
     top_n: int | None = None
     raw: bool = False
     several_labels: bool = False
+    explain: bool = False
     reading: Reading = AS_MUCH_AS_FITS
 
 
@@ -57,6 +60,8 @@ class Scores:
         tokens: How many were read.
         truncated: How many were not, for every pair.
         labels: What the model calls its labels.
+        seconds: How long it took to find.
+        explanations: Of every pair, where asked for.
     """
 
     model: str
@@ -65,6 +70,8 @@ class Scores:
     tokens: int
     truncated: list[int]
     labels: list[str]
+    seconds: float
+    explanations: list[Explanation]
 
 
 class Dialect(ABC, Generic[Body]):
