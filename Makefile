@@ -1,5 +1,6 @@
 # make demo    rerank real search results with the embedded model
 # make test    all tests
+# make test-clients   real clients against a live server, in environments of their own
 # make check   formatting, lints, types
 # make bench   speed against other libraries
 # make default-model   the embedded model made anew (SMOKE=1: a try in two minutes, not embedded)
@@ -13,13 +14,16 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 CROSSRANK_DATA ?= $(realpath $(CURDIR)/../shared/data)
 export CROSSRANK_DATA
 
-.PHONY: demo test check bench default-model setup clean
+.PHONY: demo test test-clients check bench default-model setup clean
 
 demo: .venv/.demo
 	$(BIN)/crossrank demo
 
 test: .venv/.dev
 	$(BIN)/python -m pytest
+
+test-clients: .venv/.dev .venv-clients-current/.built .venv-clients-pinned/.built
+	$(BIN)/python -m pytest tests/e2e/clients
 
 check: .venv/.dev
 	$(BIN)/ruff format --check .
@@ -49,3 +53,8 @@ clean:
 .venv/.dev: .venv/.base pyproject.toml constraints.txt
 	$(PIP) -e . --group dev
 	touch $@ .venv/.demo
+
+.venv-clients-%/.built: tests/e2e/clients/requirements-%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
