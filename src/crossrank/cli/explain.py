@@ -8,7 +8,7 @@ import typer
 
 from crossrank.cli import options
 from crossrank.cli.reporting import bad_usage
-from crossrank.text_files import STDIN, read_lines
+from crossrank.text_files import read_lines
 
 if TYPE_CHECKING:
     from crossrank.explanation.explanation import Explanation
@@ -22,7 +22,10 @@ def explain(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="FILE", help="The document, a text file; - for stdin.", dir_okay=False
+            metavar="FILE",
+            help="The document, a text file; - for stdin.",
+            dir_okay=False,
+            callback=options.existing,
         ),
     ] = None,
     *,
@@ -97,12 +100,7 @@ def _document(file: Path | None, text: str | None) -> str:
             "One document is required: FILE, - for stdin, or --text; received "
             f"{'none' if file is None else 'both'}."
         )
-    if text is not None:
-        return text
-    assert file is not None
-    if file != STDIN and not file.exists():
-        raise typer.BadParameter(f"file {str(file)!r} does not exist.")
-    return "".join(line for _, line in read_lines(file))
+    return "".join(line for _, line in read_lines(file)) if file is not None else text or ""
 
 
 def _terminal(explanation: "Explanation") -> str:

@@ -7,6 +7,7 @@ import typer
 
 from crossrank.cli.reporting import bad_usage
 from crossrank.errors import InputError
+from crossrank.text_files import STDIN
 
 if TYPE_CHECKING:
     from crossrank.cross_encoder import CrossEncoder
@@ -59,6 +60,17 @@ OverwriteReports = Annotated[
 Restart = Annotated[
     bool, typer.Option("--restart", help="Forget what an interrupted call has done.")
 ]
+
+
+def existing(file: Path | None) -> Path | None:
+    """Refuse a missing file; typer's own check does not know ``-`` as a ``Path``.
+
+    Raises:
+        typer.BadParameter: It does not exist.
+    """
+    if file not in (None, STDIN) and not file.exists():
+        raise typer.BadParameter(f"file {str(file)!r} does not exist.")
+    return file
 
 
 def check_out(out: Path, overwrite: bool) -> None:

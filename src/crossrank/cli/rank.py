@@ -11,7 +11,6 @@ import typer
 from crossrank.cli import options
 from crossrank.cli.reporting import bad_usage, say
 from crossrank.text_files import (
-    STDIN,
     name_of,
     read_lines,
     read_objects,
@@ -25,13 +24,6 @@ SHOWN_CHARACTERS = 240
 """How much of a document the table shows."""
 
 
-def _existing(file: Path) -> Path:
-    """Refuse a missing file; typer's own check does not know ``-`` as a ``Path``."""
-    if file != STDIN and not file.exists():
-        raise typer.BadParameter(f"file {str(file)!r} does not exist.")
-    return file
-
-
 def rank(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="The query.")],
     file: Annotated[
@@ -40,7 +32,7 @@ def rank(
             metavar="FILE",
             help="Documents, one a line; JSONL when the name ends in .jsonl; - for stdin.",
             dir_okay=False,
-            callback=_existing,
+            callback=options.existing,
         ),
     ],
     *,

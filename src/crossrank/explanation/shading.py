@@ -67,7 +67,7 @@ def walk(explanation: Explanation) -> Iterator[tuple[str, Piece | None]]:
 
 def unread(explanation: Explanation) -> str:
     """The beginning of what the model did not read."""
-    rest = explanation.document[explanation.read :]
+    rest = explanation.document[explanation.read :].rstrip()
     return rest if len(rest) <= UNREAD_CHARACTERS else rest[:UNREAD_CHARACTERS] + "…"
 
 

@@ -64,6 +64,7 @@ def _shaded(explanation: Explanation) -> Text:
     text = Text()
     for part, piece in walk(explanation):
         text.append(visible(part), style=_style(piece, largest(explanation)) if piece else "")
+    text.rstrip()
     return text
 
 
