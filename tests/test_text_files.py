@@ -1,5 +1,8 @@
 """Text files: rows of CSV and TSV, and mistakes named by their line."""
 
+import gzip
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -38,3 +41,32 @@ def test_a_broken_row_is_named_by_its_line(
 ) -> None:
     with pytest.raises(InputError, match=message):
         list(read(write(tmp_path, text)))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", ["rows", "rows.gz"])
+def test_gzip_is_seen_from_the_content(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(gzip.compress(b"a\tb\n"))
+    assert list(read_tsv(tmp_path / name)) == [(1, ["a", "b"])]
+
+
+def test_a_pipe_is_opened_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(gzip.compress(b"a\tb\n"),))
+    writer.start()
+    assert list(read_tsv(pipe)) == [(1, ["a", "b"])]
+    writer.join()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"no gzip",
+        gzip.compress(b"a\tb\n" * 100)[:-12],
+        gzip.compress(b"a\tb\n" * 100)[:12] + b"\xff" * 20,
+    ],
+)
+def test_a_damaged_gzip_file_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "rows.gz").write_bytes(content)
+    with pytest.raises(InputError, match=r"rows\.gz, after line \d+: damaged gzip file"):
+        list(read_tsv(tmp_path / "rows.gz"))

@@ -5,8 +5,9 @@ import gzip
 import json
 import re
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ Lines = Iterator[tuple[int, str]]
 Rows = Iterator[tuple[int, list[str]]]
 """Numbers of lines from 1, and values."""
 
+_GZIP = b"\x1f\x8b"
 _QUOTED = re.compile('"(?:[^"]|"")*"')
 
 
@@ -44,6 +46,8 @@ def name_of(path: Path) -> str:
 def read_lines(path: Path) -> Lines:
     """Read a text file or, for ``-``, stdin; a byte order mark is dropped.
 
+    A file that is compressed with gzip is read as if it were not, whatever its name.
+
     Raises:
         InputError: A line is not UTF-8, or the file is damaged; the message names file and line.
     """
@@ -60,7 +64,7 @@ def read_lines(path: Path) -> Lines:
                 f"0x{error.object[error.start]:02x} at position {error.start}. Convert the file, "
                 "e.g. with iconv."
             ) from error
-        except (EOFError, gzip.BadGzipFile) as error:
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise InputError(f"{path}, after line {number}: damaged gzip file: {error}") from error
 
 
@@ -150,10 +154,17 @@ def text_field(path: Path, place: str, row: dict[str, Any], field: str) -> str:
     return value
 
 
-def _open(path: Path) -> AbstractContextManager[Iterable[bytes]]:
+@contextmanager
+def _open(path: Path) -> Iterator[Iterable[bytes]]:
     if path == STDIN:
-        return nullcontext(sys.stdin.buffer)
-    return gzip.open(path) if is_gzip(path) else path.open("rb")
+        yield sys.stdin.buffer
+        return
+    with path.open("rb") as file:
+        if is_gzip(path) or file.peek(2).startswith(_GZIP):
+            with gzip.open(file) as unpacked:
+                yield unpacked
+        else:
+            yield file
 
 
 def _parse(path: Path, number: int, line: str) -> dict[str, Any]:
