@@ -77,6 +77,7 @@ def explain_pair(
     cut = Parts.sentences if wanted.method == "sentences" else Parts.words
     parts = cut(read[1], wanted.max_pieces)
     if wanted.method == "gradients":
+        _check_torch(scorer)
         from crossrank.explanation.gradients import integrate_gradients
 
         found = integrate_gradients(
@@ -99,6 +100,15 @@ def explain_pair(
         read=len(parts.text),
         faithfulness=faithfulness,
     )
+
+
+def _check_torch(scorer: Scorer) -> None:
+    name = scorer.backends[0].name
+    if name != "torch":
+        raise InputError(
+            f"method='gradients' needs a model loaded with backend='torch', received one on "
+            f"{name!r}. method='tokens' works on every backend."
+        )
 
 
 def _read(tokenizer: PairTokenizer, query: str, document: str, prompt: str | None) -> Pair:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from crossrank.backends.base import Backend
 from crossrank.backends.torch import TorchBackend
 from crossrank.batching import collate
-from crossrank.errors import InputError, UnsupportedModelError
+from crossrank.errors import UnsupportedModelError
 from crossrank.explanation.occlusion import Attribution
 from crossrank.explanation.parts import Parts
 from crossrank.models.torch_modules.classification import SequenceClassifier
@@ -45,7 +45,6 @@ def integrate_gradients(
         Sums over the tokens of each part; the baseline is the logit of a document of padding.
 
     Raises:
-        InputError: The model does not run on torch.
         UnsupportedModelError: It is no sequence classifier that computes from embeddings.
     """
     classifier = _classifier(scorer.backends[0])
@@ -158,11 +157,7 @@ def _embed(classifier: SequenceClassifier, ids: Tensor) -> Tensor:
 
 
 def _classifier(backend: Backend) -> SequenceClassifier:
-    if not isinstance(backend, TorchBackend):
-        raise InputError(
-            f"method='gradients' needs a model loaded with backend='torch', received one on "
-            f"{backend.name!r}. method='tokens' works on every backend."
-        )
+    assert isinstance(backend, TorchBackend)
     module = backend.module
     if not isinstance(module, SequenceClassifier):
         raise UnsupportedModelError(
