@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -41,6 +42,19 @@ def pair_key(namespace: bytes, pair: Pair) -> bytes:
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
     return digest.digest()
+
+
+class Cache(Protocol):
+    """What remembers logits; ``ScoreCache`` says what its methods mean."""
+
+    def get(self, namespace: bytes, pairs: Sequence[Pair]) -> list[Floats | None]:
+        """Look pairs up."""
+
+    def put(self, namespace: bytes, pairs: Sequence[Pair], logits: Floats) -> None:
+        """Remember the logits of pairs."""
+
+    def close(self) -> None:
+        """Write what is pending; afterwards the cache is empty and ignores."""
 
 
 class ScoreCache:

@@ -15,7 +15,7 @@ from crossrank import activations
 from crossrank.activations import Activation
 from crossrank.backends import load_backend
 from crossrank.backends.base import Backend
-from crossrank.cache import ScoreCache
+from crossrank.cache import Cache, ScoreCache
 from crossrank.compatibility import renamed
 from crossrank.errors import InputError
 from crossrank.models import digest, locate, read_spec
@@ -70,7 +70,7 @@ class LoadedModel:
         activation_fn: str | Activation | None = None,
         precision: Precision | Literal["auto"] = "auto",
         truncation: Truncation = "longest_first",
-        cache: str | Path | None = None,
+        cache: str | Path | Cache | None = None,
     ) -> None:
         """Load a model.
 
@@ -98,7 +98,8 @@ class LoadedModel:
             precision: ``"fp32"``, ``"fp16"``, ``"bf16"``, ``"int8"``, ``"int4"``. ``"auto"`` is
                 fp32, unless the model ships quantised only.
             truncation: ``"longest_first"``, or ``"only_document"`` to keep queries whole.
-            cache: A file that remembers logits between calls and processes.
+            cache: A file that remembers logits between calls and processes, or what does so in
+                another way.
 
         Raises:
             ModelNotFoundError: There is no such model.
@@ -137,7 +138,7 @@ class LoadedModel:
             truncation=truncation,
         )
         self.activation_fn = activation_fn if activation_fn is not None else self.spec.activation
-        self._cache = ScoreCache(cache) if cache is not None else None
+        self._cache = ScoreCache(cache) if isinstance(cache, str | Path) else cache
         self._load = functools.partial(
             load_backend,
             self.spec,

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from crossrank.backends.base import Backend
 from crossrank.batching import Batch, TokenBudget, collate, plan
-from crossrank.cache import ScoreCache
+from crossrank.cache import Cache
 from crossrank.errors import InputError, InvalidScoreError, OutOfMemoryError
 from crossrank.languages import foreign_script
 from crossrank.models.spec import ModelSpec
@@ -111,7 +111,7 @@ class Scorer:
         spec: ModelSpec,
         tokenizer: PairTokenizer,
         backends: Sequence[Backend],
-        cache: ScoreCache | None = None,
+        cache: Cache | None = None,
         namespace: Callable[[str | None], bytes] = lambda _: b"",
     ) -> None:
         self.spec = spec
@@ -164,8 +164,11 @@ class Scorer:
         distinct = list(positions)
         self._warn_of_foreign_script(distinct)
         known: list[Floats | None] = [None] * len(distinct)
+        labels = self.spec.num_labels
         if self.cache is not None:
-            known = self.cache.get(self.namespace(options.prompt), distinct)
+            found = self.cache.get(self.namespace(options.prompt), distinct)
+            # Others may write to a cache too: what cannot be this model's is not known.
+            known = [row if row is not None and len(row) == labels else None for row in found]
         window = Window(distinct, slots, [None] * len(distinct), known)
         # The cache knows logits, not what was cut: to count that, every pair is tokenised.
         every = options.count_truncated or options.encode_known

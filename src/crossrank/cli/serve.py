@@ -46,8 +46,8 @@ def serve(
         typer.Option(
             exists=True,
             dir_okay=False,
-            help="Settings in TOML, named as the flags. Flags win over CROSSRANK_... variables, "
-            "and these over the file.",
+            help="Settings in TOML, such as max_queue = 500. Flags win over variables such as "
+            "CROSSRANK_SERVER_MAX_QUEUE, and these over the file.",
         ),
     ] = None,
     backend: Annotated[
@@ -114,6 +114,13 @@ def serve(
     log_texts: Annotated[
         bool | None, typer.Option("--log-texts", help="Write queries into the log.")
     ] = None,
+    tracing: Annotated[
+        bool | None,
+        typer.Option(
+            "--tracing",
+            help="Send OpenTelemetry traces to where OTEL_EXPORTER_OTLP_ENDPOINT says.",
+        ),
+    ] = None,
 ) -> None:
     """Serve models over HTTP, to any client of Cohere, Jina, Voyage, TEI, vLLM or infinity.
 
@@ -147,6 +154,7 @@ def serve(
         "anonymous": anonymous,
         "cache": cache,
         "log_texts": log_texts,
+        "tracing": tracing,
     }
     from crossrank.optional import require
 

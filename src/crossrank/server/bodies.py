@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from email.message import Message
 from typing import Any, NoReturn
 
@@ -9,13 +10,16 @@ from starlette.requests import Request
 
 from crossrank.server.problems import RequestError
 
+LARGE = 100_000
+"""Bytes of a body from which on it is parsed on a thread, so that others need not wait."""
+
 
 async def read_json(request: Request, *, most_bytes: int, seconds: float) -> dict[str, Any]:
     """Read the body of a request, a JSON object.
 
     Args:
         request: The request.
-        most_bytes: Larger bodies are refused, before they are read where their size is announced.
+        most_bytes: Larger bodies are refused.
         seconds: Bodies that take longer to arrive are refused.
 
     Raises:
@@ -24,11 +28,11 @@ async def read_json(request: Request, *, most_bytes: int, seconds: float) -> dic
     """
     _check_type(request.headers.get("content-type", ""))
     body = await _read(request, most_bytes, seconds)
-    return parse(body)
+    return parse(body) if len(body) < LARGE else await asyncio.to_thread(parse, body)
 
 
 def parse(body: bytes) -> dict[str, Any]:
-    """Parse a JSON object, strictly: no NaN, no key twice.
+    """Parse a JSON object, strictly: no NaN, no number too large to be one, no key twice.
 
     Raises:
         RequestError: It is none.
@@ -43,7 +47,10 @@ def parse(body: bytes) -> dict[str, Any]:
     """
     try:
         value = json.loads(
-            body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
+            body.decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_float=_finite,
         )
     except RecursionError:
         raise RequestError("malformed", "The body is too deeply nested.") from None
@@ -56,20 +63,29 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 async def _read(request: Request, most_bytes: int, seconds: float) -> bytes:
+    """Read a body; of one that is too large, as much again is read and thrown away.
+
+    Most clients look for an answer only when they have sent all.
+    """
     announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced[:20]) > most_bytes:
+    if announced.isdecimal() and int(announced[:20]) > 2 * most_bytes:
         raise _too_large(most_bytes)
     body = bytearray()
+    size = 0
     try:
         async with asyncio.timeout(seconds):
             async for chunk in request.stream():
-                body += chunk
-                if len(body) > most_bytes:
-                    raise _too_large(most_bytes)
+                size += len(chunk)
+                if size <= most_bytes:
+                    body += chunk
+                elif size > 2 * most_bytes:
+                    break
     except TimeoutError:
         raise RequestError(
             "slow", f"The body must arrive within {seconds:g} seconds, and did not."
         ) from None
+    if size > most_bytes:
+        raise _too_large(most_bytes)
     return bytes(body)
 
 
@@ -95,10 +111,19 @@ def _check_type(header: str) -> None:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice[:60]!r} is there twice")
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise ValueError(f"the key {key[:60]!r} is there twice")
+            seen.add(key)
     return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return number
 
 
 def _no_constant(name: str) -> NoReturn:

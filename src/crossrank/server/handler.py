@@ -10,14 +10,15 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from crossrank.errors import CrossRankError, InputError
+from crossrank.errors import InputError
 from crossrank.ranking import sort_documents
 from crossrank.server.auth import ApiKeys
 from crossrank.server.bodies import read_json
 from crossrank.server.dialects import choose
 from crossrank.server.dialects.base import Dialect, Scores, Task
 from crossrank.server.explaining import explain
-from crossrank.server.problems import RETRY_AFTER, RequestError
+from crossrank.server.problems import ENDS_CONNECTION, RETRY_AFTER, RequestError
+from crossrank.server.record import Record
 from crossrank.server.serving import ServedModels
 from crossrank.server.settings import Settings
 
@@ -46,8 +47,15 @@ class Handler:
         """Make the endpoint of a path that these dialects share."""
 
         async def endpoint(request: Request) -> Response:
+            record: Record = request.state.record
             dialect = dialects[-1]
+
+            def refuse(error: RequestError) -> Response:
+                record.problem = error.kind
+                return refusal(dialect, error)
+
             try:
+                record.dialect = dialect.name
                 self._admit(request)
                 self.active += 1
                 try:
@@ -58,18 +66,21 @@ class Handler:
                             seconds=self.settings.body_timeout_s,
                         )
                         dialect = choose(dialects, body)
-                        content = await _while_connected(request, self._answer(dialect, body))
+                        record.dialect = dialect.name
+                        content = await _while_connected(
+                            request, self._answer(dialect, body, record)
+                        )
                 finally:
                     self.active -= 1
             except ClientDisconnect:
                 return Response(status_code=CLIENT_GONE)
             except TimeoutError:
                 seconds = self.settings.timeout_s
-                return refusal(
-                    dialect, RequestError("timeout", f"No answer was found in {seconds:g} seconds.")
+                return refuse(
+                    RequestError("timeout", f"No answer was found in {seconds:g} seconds.")
                 )
-            except CrossRankError as error:
-                return refusal(dialect, _as_problem(error))
+            except (RequestError, InputError) as error:
+                return refuse(_as_problem(error))
             return json_response(content)
 
         return endpoint
@@ -81,42 +92,54 @@ class Handler:
 
         async def endpoint(request: Request) -> Response:
             try:
-                self._check_key(request)
+                self.check_key(request)
                 return json_response(answer().model_dump())
-            except CrossRankError as error:
-                return refusal(dialect, _as_problem(error))
+            except RequestError as error:
+                return refusal(dialect, error)
 
         return endpoint
 
-    def _check_key(self, request: Request) -> None:
+    def check_key(self, request: Request) -> None:
+        """Let a request in, or not.
+
+        Raises:
+            RequestError: A valid key is required.
+        """
         if self.keys is not None:
             self.keys.check(request.headers.get("authorization", ""))
 
     def _admit(self, request: Request) -> None:
-        self._check_key(request)
+        self.check_key(request)
         if self.active >= self.settings.max_requests:
             raise RequestError(
                 "overloaded",
                 f"{self.active} requests are being answered, and that is the most: try again.",
             )
 
-    async def _answer(self, dialect: Dialect[Any], body: dict[str, Any]) -> Any:
+    async def _answer(self, dialect: Dialect[Any], body: dict[str, Any], record: Record) -> Any:
+        self._check_lists(body)
         try:
             parsed = dialect.schema.model_validate(body)
         except ValidationError as error:
             raise RequestError("invalid", _first_fault(error)) from error
         task = dialect.read(parsed)
-        reply = dialect.write(parsed, await self._score(task))
+        reply = dialect.write(parsed, await self._score(task, record))
         return reply.model_dump(exclude_none=True)
 
-    async def _score(self, task: Task) -> Scores:
+    def _check_lists(self, body: dict[str, Any]) -> None:
+        """Refuse too many documents before time is spent on each of them."""
+        count = max((len(value) for value in body.values() if isinstance(value, list)), default=0)
         most = self.settings.max_documents
-        if len(task.pairs) > most:
+        if count > most:
             raise RequestError(
-                "too_large",
-                f"At most {most} documents are allowed in a request, received {len(task.pairs)}.",
+                "too_large", f"At most {most} documents are allowed in a request, received {count}."
             )
+
+    async def _score(self, task: Task, record: Record) -> Scores:
         served = self.models.find(task.model)
+        record.model = served.name
+        if self.settings.log_texts:
+            record.query = task.pairs[0][0]
         if served.model.num_labels != 1 and not task.several_labels:
             raise RequestError(
                 "invalid",
@@ -124,7 +147,12 @@ class Handler:
                 "one is required.",
             )
         began = time.perf_counter()
-        answer = await served.score(task.pairs, raw=task.raw, reading=task.reading)
+        answer = await served.score(
+            task.pairs, raw=task.raw, reading=task.reading, stages=record.stages
+        )
+        record.documents = len(task.pairs)
+        record.tokens, record.cached = answer.tokens, answer.cached
+        record.truncated = sum(map(bool, answer.truncated))
         explained = [await explain(served, pair) for pair in task.pairs if task.explain]
         order = list(range(len(task.pairs)))
         if task.sort:
@@ -157,19 +185,16 @@ def refusal(dialect: Dialect[Any], error: RequestError) -> Response:
     """Write an error in a dialect's shape."""
     wait = RETRY_AFTER.get(error.kind)
     headers = {"retry-after": str(wait)} if wait else {}
+    if error.kind in ENDS_CONNECTION:
+        headers["connection"] = "close"
     if error.kind == "unauthorized":
         headers["www-authenticate"] = "Bearer"
     problem = dialect.write_error(error).model_dump()
     return json_response(problem, dialect.status_of(error), headers)
 
 
-def _as_problem(error: CrossRankError) -> RequestError:
-    """Say what an error means to a client; of the server's own it learns no more than that."""
-    if isinstance(error, RequestError):
-        return error
-    if isinstance(error, InputError):
-        return RequestError("invalid", str(error))
-    return RequestError("failed", "The model could not score this request.")
+def _as_problem(error: RequestError | InputError) -> RequestError:
+    return error if isinstance(error, RequestError) else RequestError("invalid", str(error))
 
 
 def _first_fault(error: ValidationError) -> str:

@@ -45,6 +45,9 @@ STATUS: dict[Kind, int] = {
 RETRY_AFTER: dict[Kind, int] = {"overloaded": 1, "stopping": 5}
 """Seconds after which a client may try again."""
 
+ENDS_CONNECTION: frozenset[Kind] = frozenset({"slow", "too_large"})
+"""After these what is left of a body may still be on its way: the connection is closed."""
+
 assert STATUS.keys() == set(get_args(Kind))
 
 

@@ -1,30 +1,41 @@
 """Running the server: settings are checked first, then uvicorn takes over."""
 
+import asyncio
 import json
+import logging
+import logging.config
 import os
+import signal
+import socket
 from collections.abc import Mapping
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
 
-from crossrank.errors import InputError
+from crossrank.errors import CrossRankError, InputError
 from crossrank.server.app import create_app
 from crossrank.server.auth import check_openness
+from crossrank.server.logs import LOGGER, logging_config
+from crossrank.server.metrics import share_between_workers
 from crossrank.server.settings import Settings
 
-VARIABLE = "CROSSRANK_SERVER_SETTINGS"
+VARIABLE = "CROSSRANK_SETTINGS_OF_WORKERS"
 """How the settings reach the processes that uvicorn starts: as JSON."""
 
 DRAIN_SECONDS = 30
 """How long a server that was told to stop may answer what it has taken."""
 
+SILENT_SECONDS = 60
+"""After which a worker that says nothing counts as dead."""
+
 
 def serve(config: Path | None, flags: Mapping[str, Any], workers: int) -> None:
-    """Serve until told to stop.
+    """Serve until told to stop, and answer first what was taken.
 
     Args:
         config: Settings in TOML.
@@ -32,38 +43,117 @@ def serve(config: Path | None, flags: Mapping[str, Any], workers: int) -> None:
         workers: Processes.
 
     Raises:
-        InputError: A setting cannot be used.
+        InputError: A setting cannot be used, or the port is not free.
+        CrossRankError: A model cannot be loaded.
+        KeyboardInterrupt: Ctrl-C; all has been answered.
     """
-    settings = read_settings(config, flags)
+    settings = Settings.read(config, **flags)
     check_openness(settings.host, settings.api_keys, settings.anonymous)
-    os.environ[VARIABLE] = settings.model_dump_json()
-    uvicorn.run(
-        "crossrank.server.run:app_of_environment",
-        factory=True,
-        host=settings.host,
-        port=settings.port,
-        workers=workers,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-        server_header=False,
-    )
+    signal.signal(signal.SIGTERM, _leave)
+    logging.config.dictConfig(logging_config())
+    logging.captureWarnings(True)
+    with _listen(settings.host, settings.port) as listener:
+        LOGGER.info("loading", extra={"fields": {"models": list(settings.models)}})
+        if workers == 1:
+            _serve_here(settings, listener)
+        else:
+            _serve_with_workers(settings, listener, workers)
+    LOGGER.info("stopped")
 
 
-def read_settings(config: Path | None, flags: Mapping[str, Any]) -> Settings:
-    """Read settings, and say what is wrong with them in one line.
-
-    Raises:
-        InputError: A setting is unknown or cannot be used.
-    """
-    try:
-        return Settings.read(config, **flags)
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_context=False)[0]
-        name = ".".join(map(str, fault["loc"]))
-        raise InputError(f"The setting {name}: {fault['msg']}.") from error
-    except (SettingsError, ValueError) as error:
-        raise InputError(f"The settings cannot be read: {error}.") from error
-
-
-def app_of_environment() -> FastAPI:
+def app_of_environment() -> ASGIApp:
     """Make the application in a process that ``serve`` started."""
-    return create_app(Settings(**json.loads(os.environ[VARIABLE])))
+    logging.captureWarnings(True)
+    app = create_app(Settings(**json.loads(os.environ[VARIABLE])))
+
+    async def plain(scope: Scope, receive: Receive, send: Send) -> None:
+        async def shorten(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed":
+                message["message"] = message["message"].strip().rpartition("\n")[2]
+            await send(message)
+
+        await app(scope, receive, shorten if scope["type"] == "lifespan" else send)
+
+    return plain
+
+
+def _serve_here(settings: Settings, listener: socket.socket) -> None:
+    app = create_app(settings)
+    config = uvicorn.Config(app, **_options())
+    server = uvicorn.Server(config)
+
+    async def run() -> None:
+        # Loaded here, an error is the caller's; in uvicorn's hands it would be a traceback.
+        await app.state.models.load()
+        _say_address(listener)
+        await server.serve([listener])
+
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(run())
+
+
+def _serve_with_workers(settings: Settings, listener: socket.socket, workers: int) -> None:
+    os.environ[VARIABLE] = settings.model_dump_json()
+    name = f"{__name__}:{app_of_environment.__name__}"
+    config = uvicorn.Config(name, factory=True, workers=workers, **_options())
+    with share_between_workers():
+        supervisor = _Supervisor(config, [listener])
+        _say_address(listener)
+        supervisor.run()
+    if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+        raise CrossRankError("The workers could not start: their log says why.")
+    if supervisor.interrupted:
+        raise KeyboardInterrupt
+
+
+class _Supervisor(Multiprocess):
+    """Keeps workers alive, and remembers Ctrl-C."""
+
+    interrupted = False
+
+    def handle_int(self) -> None:
+        """Stop."""
+        self.interrupted = True
+        super().handle_int()
+
+
+def _options() -> dict[str, Any]:
+    return {
+        "access_log": False,
+        "lifespan": "on",
+        "log_config": logging_config(),
+        "server_header": False,
+        "timeout_graceful_shutdown": DRAIN_SECONDS,
+        "timeout_worker_healthcheck": SILENT_SECONDS,
+        "ws": "none",
+    }
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port, before a model is loaded in vain."""
+    try:
+        [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise InputError(
+            f"The server cannot listen on {host}, port {port}: {error.strerror}. Choose another "
+            "--host or --port."
+        ) from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def _say_address(listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    host = f"[{host}]" if ":" in host else host
+    LOGGER.info("listening", extra={"fields": {"url": f"http://{host}:{port}"}})
+
+
+def _leave(_: int, __: FrameType | None) -> None:
+    """End well when told to: uvicorn raises the signal anew once all has been answered."""
+    LOGGER.info("stopped")
+    raise SystemExit(0)

@@ -1,8 +1,7 @@
 """The models of a server: loaded once, warmed up, each with its queue."""
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +12,8 @@ from crossrank.scoring import Options, Scored, Window
 from crossrank.server.problems import RequestError
 from crossrank.server.queue import BatchFacts, BatchQueue
 from crossrank.server.reading import AS_MUCH_AS_FITS, Pieces, Reading, cut, refuse_long
+from crossrank.server.record import Stages, stage
+from crossrank.server.redis_cache import RedisCache, is_redis
 from crossrank.server.settings import Settings
 from crossrank.types import Floats, Pair
 
@@ -32,7 +33,6 @@ class Answer:
         truncated: Tokens that were not read, for each pair.
         tokens: Tokens that were read, of pairs that the cache knew as well.
         cached: Pairs that the cache knew.
-        seconds: What each stage took.
     """
 
     logits: Floats
@@ -40,7 +40,6 @@ class Answer:
     truncated: list[int]
     tokens: int
     cached: int
-    seconds: dict[str, float]
 
 
 class ServedModel:
@@ -50,7 +49,7 @@ class ServedModel:
         name: What clients call it.
         model: The model.
         settings: Of the server.
-        observe: Called after each batch.
+        observe: Called after each batch, with the model.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class ServedModel:
         name: str,
         model: CrossEncoder,
         settings: Settings,
-        observe: Callable[[BatchFacts], object] = lambda _: None,
+        observe: "Observe" = lambda *_: None,
     ) -> None:
         self.name = name
         self.model = model
@@ -79,11 +78,16 @@ class ServedModel:
             self.scorer.token_budget,
             max_pairs=settings.max_queue,
             max_wait=settings.max_wait_ms / 1000,
-            observe=observe,
+            observe=partial(observe, self),
         )
 
     async def score(
-        self, pairs: Sequence[Pair], *, raw: bool = False, reading: Reading = AS_MUCH_AS_FITS
+        self,
+        pairs: Sequence[Pair],
+        *,
+        raw: bool = False,
+        reading: Reading = AS_MUCH_AS_FITS,
+        stages: Stages | None = None,
     ) -> Answer:
         """Score the pairs of a request.
 
@@ -91,33 +95,32 @@ class ServedModel:
             pairs: Queries and documents, one pair at least.
             raw: Give logits as scores.
             reading: What to do with long texts.
+            stages: Gets the times of the stages "tokenize", "compute" and "finish".
 
         Raises:
             RequestError: The queue is full, the server stops, or a text is too long.
             CrossRankError: The model failed.
         """
         options = Options(self.model.prompt_text(), encode_known=True)
-        seconds: dict[str, float] = {}
-        pieces, window = await _timed(
-            seconds, "tokenize", self._on_thread(self._prepare, pairs, options, reading)
-        )
+        stages = {} if stages is None else stages
+        with stage(stages, "tokenize"):
+            pieces, window = await self._on_thread(self._prepare, pairs, options, reading)
         waiting = window.to_score()
         logits = self.scorer.no_logits()
         if waiting:
-            logits = await _timed(seconds, "compute", self.queue.score(waiting))
-        scored: Scored = await _timed(
-            seconds,
-            "finish",
-            self._on_thread(partial(self.scorer.finish, window, logits, options)),
-        )
+            with stage(stages, "compute"):
+                logits = await self.queue.score(waiting)
+        with stage(stages, "finish"):
+            scored: Scored = await self._on_thread(
+                partial(self.scorer.finish, window, logits, options)
+            )
         best = pieces.best(scored.logits)
         return Answer(
             logits=best,
             scores=self.model.finisher("identity" if raw else self._activation)(best),
             truncated=pieces.truncated(scored.truncated),
             tokens=sum(len(pair.ids) for pair in window.all_encoded()),
-            cached=len(window.pairs) - len(waiting),
-            seconds=seconds,
+            cached=sum(window.known[slot] is not None for slot in window.slots),
         )
 
     def _prepare(
@@ -127,6 +130,10 @@ class ServedModel:
         window = self.scorer.prepare(pieces.pairs, options)
         refuse_long(window.all_encoded(), reading, self.model.max_length)
         return pieces, window
+
+    async def warm_up(self) -> None:
+        """Compute pairs of all lengths, whatever the cache knows."""
+        await self.queue.score(self.scorer.tokenizer.encode(WARM_UP))
 
     async def close(self) -> None:
         """Answer what was taken, then free the model."""
@@ -138,27 +145,35 @@ class ServedModel:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
 
 
+Observe = Callable[[ServedModel, BatchFacts], object]
+"""Told of each batch that a model has computed."""
+
+
 class ServedModels:
     """All models of a server, by name and alias.
 
     Args:
         settings: Says which.
-        observe: Called after each batch, with the model's name.
+        observe: Called after each batch, with the model that computed it.
     """
 
     def __init__(
         self,
         settings: Settings,
-        observe: Callable[[str, BatchFacts], object] = lambda *_: None,
+        observe: Observe = lambda *_: None,
     ) -> None:
         self.settings = settings
         self._observe = observe
         self._models: dict[str, ServedModel] = {}
+        self._closing = False
+
+    def __iter__(self) -> Iterator[ServedModel]:
+        return iter(self._models.values())
 
     @property
     def ready(self) -> bool:
-        """Whether all models are loaded."""
-        return len(self._models) == len(self.settings.models)
+        """Whether all models are loaded, and the server is not about to stop."""
+        return not self._closing and len(self._models) == len(self.settings.models)
 
     @property
     def names(self) -> list[str]:
@@ -166,23 +181,17 @@ class ServedModels:
         return [*self.settings.models, *self.settings.aliases]
 
     async def load(self) -> None:
-        """Load every model, and warm it up.
+        """Load every model that is not loaded yet, and warm it up.
 
         Raises:
-            CrossRankError: A model cannot be loaded, or an alias names none.
+            CrossRankError: A model cannot be loaded.
         """
-        for alias, name in self.settings.aliases.items():
-            if name not in self.settings.models:
-                known = ", ".join(self.settings.models)
-                raise RequestError(
-                    "model_not_found",
-                    f"The alias {alias!r} must name one of the models {known}, received {name!r}.",
-                )
         for name, source in self.settings.models.items():
-            model = await asyncio.to_thread(_load, source, self.settings)
-            served = ServedModel(name, model, self.settings, partial(self._observe, name))
-            await served.score(WARM_UP)
-            self._models[name] = served
+            if name not in self._models:
+                model = await asyncio.to_thread(_load, source, self.settings)
+                served = ServedModel(name, model, self.settings, self._observe)
+                await served.warm_up()
+                self._models[name] = served
 
     def find(self, name: str | None) -> ServedModel:
         """Find a model by the name a client used; the first one for those who name none.
@@ -201,23 +210,20 @@ class ServedModels:
 
     async def close(self) -> None:
         """Answer what was taken, then free all models."""
+        self._closing = True
         await asyncio.gather(*(model.close() for model in self._models.values()))
         self._models.clear()
 
 
 def _load(source: str, settings: Settings) -> CrossEncoder:
+    cache: str | RedisCache | None = settings.cache
+    if settings.cache is not None and is_redis(settings.cache):
+        cache = RedisCache(settings.cache)
     return CrossEncoder(
         None if source == "default" else source,
         backend=settings.backend,  # type: ignore[arg-type]  # checked there
         precision=settings.precision,  # type: ignore[arg-type]  # checked there
         device=settings.device,
         max_length=settings.max_length,
-        cache=settings.cache,
+        cache=cache,
     )
-
-
-async def _timed(seconds: dict[str, float], stage: str, work: Awaitable[Result]) -> Result:
-    start = time.perf_counter()
-    result = await work
-    seconds[stage] = time.perf_counter() - start
-    return result

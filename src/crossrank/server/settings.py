@@ -1,29 +1,33 @@
-"""What a server is told: by flags, by variables ``CROSSRANK_...``, by a TOML file."""
+"""What a server is told: by flags, by variables ``CROSSRANK_SERVER_...``, by a TOML file."""
 
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
+
+from crossrank.errors import InputError
 
 
 class Settings(BaseSettings):
     """Settings of the server: what ``crossrank serve --help`` says of the flags of these names.
 
-    Each may be given as an argument, in the environment (``CROSSRANK_PORT=9000``; lists and tables
-    as JSON), or in a TOML file: see ``read``.
+    Each may be given as an argument, in the environment (``CROSSRANK_SERVER_PORT=9000``; lists and
+    tables as JSON), or in a TOML file: see ``read``.
 
     Example:
         >>> Settings(max_documents=10).max_documents
         10
     """
 
-    model_config = SettingsConfigDict(env_prefix="CROSSRANK_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="CROSSRANK_SERVER_", extra="forbid", frozen=True)
 
     models: dict[str, str] = {"default": "default"}
     aliases: dict[str, str] = {}
@@ -45,15 +49,23 @@ class Settings(BaseSettings):
     cors_origins: list[str] = []
     cache: str | None = None
     log_texts: bool = False
+    tracing: bool = False
 
     files: ClassVar[tuple[Path, ...]] = ()
 
-    @field_validator("models")
-    @classmethod
-    def _at_least_one(cls, models: dict[str, str]) -> dict[str, str]:
-        if not models:
+    @model_validator(mode="after")
+    def _names_are_clear(self) -> Self:
+        if not self.models:
             raise ValueError("at least one model is required")
-        return models
+        for alias, name in self.aliases.items():
+            if name not in self.models:
+                known = ", ".join(self.models)
+                raise ValueError(
+                    f"the alias {alias!r} must name one of the models {known}, received {name!r}"
+                )
+            if alias in self.models:
+                raise ValueError(f"{alias!r} is both a model and an alias")
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -80,8 +92,22 @@ class Settings(BaseSettings):
             **flags: Settings by name; ``None`` where a flag was not given.
 
         Raises:
-            pydantic.ValidationError: A setting is unknown or cannot be used.
+            InputError: A setting is unknown or cannot be used.
         """
         source: type[Settings] = type("Settings", (cls,), {"files": (file,) if file else ()})
         given = {name: value for name, value in flags.items() if value is not None}
-        return source(**given)
+        try:
+            return source(**given)
+        except ValidationError as error:
+            raise InputError(_first_fault(error)) from error
+        except (SettingsError, ValueError) as error:
+            raise InputError(f"The settings cannot be read: {error}.") from error
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors(include_url=False, include_context=False)[0]
+    name = ".".join(map(str, fault["loc"]))
+    if fault["type"] == "extra_forbidden":
+        near = get_close_matches(name, Settings.model_fields, n=1, cutoff=0.0)
+        return f"There is no setting {name}: did you mean {near[0]}?"
+    return f"The setting {name}: {fault['msg']}." if name else f"The settings: {fault['msg']}."
