@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 
@@ -12,6 +13,37 @@ from crossrank.server.settings import Settings
 
 PATIENCE = 60
 """Seconds after which a server that did not start fails the test."""
+
+
+class Gate:
+    """Batches wait in front of it while it is closed; it is open at first.
+
+    Attributes:
+        open: Whether batches may pass.
+        arrived: Released whenever one arrives.
+    """
+
+    def __init__(self, forward: Callable[..., Any]) -> None:
+        self.open = threading.Event()
+        self.open.set()
+        self.arrived = threading.Semaphore(0)
+
+        def gated(*arguments: Any) -> Any:
+            self.arrived.release()
+            assert self.open.wait(PATIENCE)
+            return forward(*arguments)
+
+        self.forward = gated
+
+    def close(self) -> None:
+        """Hold back all batches from here on."""
+        self.open.clear()
+        while self.arrived.acquire(blocking=False):
+            pass
+
+    def wait_for_batch(self) -> None:
+        """Wait until a batch has arrived."""
+        assert self.arrived.acquire(timeout=PATIENCE)
 
 
 @contextmanager

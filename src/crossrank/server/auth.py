@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 
 from crossrank.errors import InputError
+from crossrank.server.logs import LOGGER
 from crossrank.server.problems import RequestError
 
 PREFIX = "sha256:"
@@ -44,7 +45,7 @@ class ApiKeys:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._read_at = path.stat().st_mtime_ns
+        self._seen: tuple[int, ...] = _version(path)
         self._hashes = _read(path)
 
     def check(self, authorization: str) -> None:
@@ -67,14 +68,18 @@ class ApiKeys:
             )
 
     def _refresh(self) -> None:
-        """Read the file when it has changed; a file that cannot be read lets nobody new in."""
+        """Read the file when it has changed; while it cannot be read, the keys stay as they are."""
         try:
-            changed = self._path.stat().st_mtime_ns
-            if changed != self._read_at:
-                self._hashes = _read(self._path)
-                self._read_at = changed
-        except (OSError, InputError):
-            pass
+            version = _version(self._path)
+            if version == self._seen:
+                return
+            self._seen = version
+            self._hashes = _read(self._path)
+            LOGGER.info("read the API keys again")
+        except OSError:
+            self._seen = ()  # tried again at the next request
+        except InputError as error:
+            LOGGER.warning("The API keys stay as they are: %s", error)
 
 
 def check_openness(host: str, keys: Path | None, anonymous: bool) -> None:
@@ -99,8 +104,14 @@ def _loopback(host: str) -> bool:
         return False
 
 
+def _version(path: Path) -> tuple[int, ...]:
+    """What changes whenever a file does."""
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
 def _read(path: Path) -> list[str]:
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     hashes = [text for line in lines if (text := line.partition("#")[0].strip())]
     for number, text in enumerate(hashes, 1):
         digits = text.removeprefix(PREFIX)
