@@ -47,6 +47,8 @@ class CrossEncoder(LoadedModel):
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
         device: Devices = None,
+        *,
+        calibrated: bool = False,
     ) -> Any:
         """Score pairs.
 
@@ -64,13 +66,15 @@ class CrossEncoder(LoadedModel):
             convert_to_numpy: ``False`` gives a list of torch tensors.
             convert_to_tensor: ``True`` gives one torch tensor.
             device: A device, or several to share the work.
+            calibrated: Give probabilities, by the calibration that is saved with the model.
 
         Returns:
             Scores ``[pairs]``, or ``[pairs, labels]`` for a model of several labels; for a single
             pair a scalar, or ``[labels]``.
 
         Raises:
-            InputError: An item is no pair of strings; the message names its index.
+            InputError: An item is no pair of strings; the message names its index. Or the model has
+                no calibration for its precision.
             InvalidScoreError: The model answered NaN or infinity.
 
         Example:
@@ -81,7 +85,7 @@ class CrossEncoder(LoadedModel):
         single = _is_single(inputs)
         pairs: Iterable[Any] = [inputs] if single else inputs
         options = Options(self.prompt_text(prompt_name, prompt), _checked_batch_size(batch_size))
-        finish = self.finisher(activation_fn, apply_softmax)
+        finish = self.finisher(activation_fn, apply_softmax, calibrated)
         total = len(pairs) if isinstance(pairs, Sized) else None
         with progress_bar(total, show=show_progress_bar) as progress:
             parts = [
@@ -105,6 +109,7 @@ class CrossEncoder(LoadedModel):
         activation_fn: str | Activation | None = None,
         apply_softmax: bool = False,
         device: Devices = None,
+        calibrated: bool = False,
     ) -> Iterator[Any]:
         """Score pairs one after the other, in constant memory.
 
@@ -117,6 +122,7 @@ class CrossEncoder(LoadedModel):
             activation_fn: As for ``predict``.
             apply_softmax: As for ``predict``.
             device: As for ``predict``.
+            calibrated: As for ``predict``.
 
         Yields:
             The score of each pair in input order; ``[labels]`` for a model of several labels.
@@ -130,7 +136,7 @@ class CrossEncoder(LoadedModel):
             raise InputError(f"window must be at least 1 pair, received {window}.")
         resolved = self.prompt_text(prompt_name, prompt)
         options = Options(resolved, _checked_batch_size(batch_size), window)
-        finish = self.finisher(activation_fn, apply_softmax)
+        finish = self.finisher(activation_fn, apply_softmax, calibrated)
         for scored in self.scorer(device).run(pairs, options):
             yield from finish(scored.logits)
 
@@ -152,10 +158,12 @@ class CrossEncoder(LoadedModel):
         long_documents: LongDocuments = "truncate",
         window: int | None = None,
         stride: int | None = None,
+        calibrated: bool = False,
     ) -> list[RankedDocument]:
         """Rank documents by relevance to a query.
 
-        Sorted by raw logit whatever the activation; ties keep the order of the input.
+        Sorted by raw logit whatever the activation, and the calibration; ties keep the order of the
+        input.
 
         Args:
             query: The query.
@@ -175,6 +183,7 @@ class CrossEncoder(LoadedModel):
                 (``"mean_top3"``); adds ``span``, the characters of the best window.
             window: Tokens a window; by default as many as fit beside the query.
             stride: Tokens between the starts of two windows; half a window by default.
+            calibrated: As for ``predict``.
 
         Returns:
             ``corpus_id`` and ``score`` of each document, best first, and what was asked for.
@@ -192,6 +201,7 @@ class CrossEncoder(LoadedModel):
                 "use predict and choose a label."
             )
         check_long_documents(long_documents, window, stride)
+        finish = self.finisher(activation_fn, calibrated=calibrated)
         resolved = self.prompt_text(prompt_name, prompt)
         options = Options(
             resolved, _checked_batch_size(batch_size), count_truncated=return_truncation
@@ -208,7 +218,7 @@ class CrossEncoder(LoadedModel):
                 stride=stride,
                 progress=progress,
             )
-        scores = self.finisher(activation_fn, False)(found.logits[:, None])
+        scores = finish(found.logits[:, None])
         ranking: list[RankedDocument] = []
         for index in sort_documents(found.logits, top_k).tolist():
             entry: RankedDocument = {"corpus_id": index, "score": float(scores[index])}
@@ -281,10 +291,20 @@ class CrossEncoder(LoadedModel):
         return await asyncio.to_thread(self.rank, *args, **kwargs)
 
     def finisher(
-        self, activation_fn: str | Activation | None = None, apply_softmax: bool | None = False
+        self,
+        activation_fn: str | Activation | None = None,
+        apply_softmax: bool | None = False,
+        calibrated: bool = False,
     ) -> Callable[[Floats], Floats]:
         """What makes scores of logits ``[pairs, labels]``: see ``predict`` for the arguments."""
-        activate = self._activate if activation_fn is None else activations.resolve(activation_fn)
+        if calibrated and (activation_fn is not None or apply_softmax):
+            raise InputError(
+                "calibrated=True takes the place of an activation: leave activation_fn and "
+                "apply_softmax out."
+            )
+        activate = self.calibration if calibrated else self._activate
+        if activation_fn is not None:
+            activate = activations.resolve(activation_fn)
 
         def finish(logits: Floats) -> Floats:
             scores: Floats = np.asarray(activate(logits))

@@ -18,7 +18,9 @@ from crossrank.backends.base import Backend
 from crossrank.cache import Cache, ScoreCache
 from crossrank.compatibility import renamed
 from crossrank.errors import InputError
+from crossrank.evaluation.calibration_maps import Calibration
 from crossrank.models import digest, locate, read_spec
+from crossrank.models.calibrations import read_calibration
 from crossrank.models.lengths import within_positions
 from crossrank.models.saving import push_model, save_model
 from crossrank.scoring import Scorer
@@ -194,6 +196,20 @@ class LoadedModel:
     def activation_fn(self, value: str | Activation) -> None:
         self._activate = activations.resolve(value)
         self._activation_fn = self._activate if isinstance(value, str) else value
+
+    @functools.cached_property
+    def calibration(self) -> Calibration:
+        """What makes probabilities of logits: by ``crossrank calibrate``, saved with the model.
+
+        Raises:
+            InputError: The model has none for its precision, or has several labels.
+            ModelFileError: The file with it is damaged.
+        """
+        if self.num_labels != 1:
+            raise InputError(
+                f"A model with one label can be calibrated, and this one has {self.num_labels}."
+            )
+        return read_calibration(self.spec.folder, self.runtime.precision)
 
     def count_tokens(self, text: str) -> int:
         """Count the tokens of a text, without special tokens."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crossrank.errors import InputError
+from crossrank.models.calibrations import FILE as CALIBRATION
 from crossrank.models.files import companions, list_names, weight_files
 from crossrank.models.reading import read_json, read_modules
 from crossrank.models.spec import ModelSpec
@@ -46,7 +47,7 @@ def save_model(
 
 
 def save_trained(spec: ModelSpec, module: "nn.Module", path: str | Path, activation: str) -> None:
-    """Write a model whose weights have been trained; the card of the old one is left out.
+    """Write a model whose weights have been trained, without card and calibration of the old one.
 
     Args:
         spec: The model that training started from.
@@ -58,7 +59,8 @@ def save_trained(spec: ModelSpec, module: "nn.Module", path: str | Path, activat
 
     target = Path(path)
     save_model(spec, target, activation=None, weights=False)
-    (target / "README.md").unlink(missing_ok=True)
+    for name in ("README.md", CALIBRATION):
+        (target / name).unlink(missing_ok=True)
     save_weights(module, spec, target)
     _set_activation(target, read_json(target / "config.json"), activation)
 

@@ -1,0 +1,106 @@
+"""The calibrations that are saved with a model: ``calibration.json``, an entry for each precision.
+
+Each precision computes other logits, so that each needs a calibration of its own; the engines
+compute the same ones, to rounding. The file comes with the model, from anywhere: it is data, its
+size is bounded, and every number in it is checked.
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from crossrank.errors import InputError, ModelFileError
+from crossrank.evaluation.calibration_maps import MAPS, Calibration, Threshold
+
+FILE = "calibration.json"
+FORMAT = 1
+MAX_BYTES = 16_000_000
+
+
+def read_calibration(folder: Path, precision: str) -> Calibration:
+    """Read a model's calibration for a precision.
+
+    Raises:
+        InputError: The model has none.
+        ModelFileError: The file is damaged.
+    """
+    entries = _read(folder / FILE)
+    if precision not in entries:
+        known = f"those for {', '.join(sorted(entries))}" if entries else "none"
+        raise InputError(
+            f"A calibration for {precision} is required, and the model in {folder} has {known}. "
+            f"Make one with: crossrank calibrate DATA --model MODEL --precision {precision} --out "
+            "FOLDER, and load the model from there."
+        )
+    try:
+        return _parse(entries[precision])
+    except (InputError, TypeError, KeyError) as error:
+        raise ModelFileError(
+            f"{folder / FILE}, {precision}: a calibration as crossrank writes it is required: "
+            f"{error} Calibrate the model again."
+        ) from error
+
+
+def write_calibration(
+    folder: Path, precision: str, calibration: Calibration, about: dict[str, Any]
+) -> None:
+    """Save a calibration with a model, in place of that for the same precision.
+
+    Args:
+        folder: The model's folder.
+        precision: What the model computes in.
+        calibration: What to save.
+        about: What is to be known of it: what it was fitted and judged on, with which result.
+
+    Raises:
+        ModelFileError: The file that is there is damaged.
+    """
+    file = folder / FILE
+    entry = {"method": calibration.method, **asdict(calibration.map)}
+    if calibration.threshold is not None:
+        entry["threshold"] = asdict(calibration.threshold)
+    entries = _read(file) | {precision: entry | {"about": about}}
+    partial = file.with_name(f"{FILE}.partial")
+    content = {"format": FORMAT, "precisions": entries}
+    partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    partial.replace(file)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """The entries by precision; empty where there is no file."""
+    if not file.is_file():
+        return {}
+    if file.stat().st_size > MAX_BYTES:
+        raise ModelFileError(
+            f"{file} has {file.stat().st_size:,} bytes, and at most {MAX_BYTES:,} are read."
+        )
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelFileError(
+            f"{file} cannot be read: {error}. Calibrate the model again."
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ModelFileError(
+            f'{file} must be a JSON object with "format": {FORMAT}. A newer version of crossrank '
+            "may have written it."
+        )
+    entries = content.get("precisions")
+    if not isinstance(entries, dict):
+        raise ModelFileError(f'{file} must hold "precisions", an object. Calibrate again.')
+    return entries
+
+
+def _parse(entry: dict[str, Any]) -> Calibration:
+    method = entry["method"]
+    names = MAPS[method].__dataclass_fields__
+    values = {name: _tuple(entry[name]) for name in names}
+    threshold = entry.get("threshold")
+    return Calibration(
+        method, MAPS[method](**values), None if threshold is None else Threshold(**threshold)
+    )
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
