@@ -80,7 +80,7 @@ def test_what_is_wrong_in_a_file_is_said_in_one_line(
 
 def test_a_variable_that_is_no_json_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CROSSRANK_SERVER_MODELS", "default")
-    with pytest.raises(InputError, match="The settings cannot be read: .*models"):
+    with pytest.raises(InputError, match=r"The settings cannot be read: .*models"):
         Settings.read(None)
 
 
