@@ -67,6 +67,13 @@ def test_both_kinds_of_encoders_find_the_moon() -> None:
     )
 
 
+def test_the_sentence_with_the_answer_makes_the_score() -> None:
+    first, second, third, gain, span, *_ = run("explain_a_score.py")
+    assert float(second.split()[0]) > 1 > max(float(first.split()[0]), float(third.split()[0]))
+    assert float(gain.removeprefix("Better than random orders by ").rstrip(".")) > 0.1
+    assert "people" in span
+
+
 def test_every_example_is_tested_and_short() -> None:
     source = Path(__file__).read_text(encoding="utf-8")
     for file in EXAMPLES.glob("*.py"):

@@ -7,10 +7,11 @@ from crossrank.explanation.shading import (
     LOWERS,
     RAISES,
     Colour,
+    colour,
     headline,
     judgement,
     largest,
-    shade,
+    strength,
     strongest,
     unread,
     visible,
@@ -19,6 +20,7 @@ from crossrank.explanation.shading import (
 
 _PAGE = "font-family:system-ui,sans-serif;line-height:1.7;max-width:60em"
 _TEXT = "white-space:pre-wrap;overflow-wrap:anywhere;margin:.5em 0"
+_STRONGEST_ALPHA = 0.6
 _SMALL = "font-size:85%;margin:.5em 0"
 
 
@@ -45,23 +47,24 @@ def to_html(explanation: Explanation) -> str:
 
 
 def _mark(piece: Piece, most: float, *, number: bool) -> str:
-    colour = shade(piece.attribution, most)
     value = f"{piece.attribution:+.3f}"
-    style = f"{_on(colour)};border-radius:.2em" if colour else "background:none;color:inherit"
+    style = _on(colour(piece.attribution), strength(piece.attribution, most))
     shown = f"<sup>{value}</sup>" if number else ""
     return f'<mark style="{style}" title="{value}">{_text(piece.text)}{shown}</mark>'
 
 
 def _sample(colour: Colour, meaning: str) -> str:
-    return f'<span style="{_on(colour)};padding:0 .4em;border-radius:.2em">{meaning}</span>'
+    return f'<span style="{_on(colour, 1)};padding:0 .4em">{meaning}</span>'
 
 
 def _not_read(rest: str) -> str:
     return f'<span style="opacity:.55" title="not read by the model">{_text(rest)}</span>'
 
 
-def _on(colour: Colour) -> str:
-    return "background:#{:02x}{:02x}{:02x};color:#000".format(*colour)
+def _on(colour: Colour, strength: float) -> str:
+    """A background that the page's own shines through, so that text is legible on dark ones too."""
+    alpha = round(_STRONGEST_ALPHA * strength, 2)
+    return "background:rgba({},{},{},{});color:inherit;border-radius:.2em".format(*colour, alpha)
 
 
 def _text(text: str) -> str:

@@ -7,7 +7,7 @@ from crossrank.explanation.explanation import Explanation, Piece
 from crossrank.tokenization import replace_surrogates
 
 Colour = tuple[int, int, int]
-"""Red, green and blue, 0 to 255; black is legible on all of them."""
+"""Red, green and blue, 0 to 255."""
 
 RAISES: Colour = (90, 170, 255)
 LOWERS: Colour = (255, 150, 60)
@@ -19,28 +19,28 @@ STRONGEST = 10
 UNREAD_CHARACTERS = 200
 """How much is shown of what the model did not read."""
 
-_FAINTEST = 0.05
+_FAINTEST = 0.1
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-def shade(attribution: float, largest: float) -> Colour | None:
-    """The background of a piece: white for 0, the full colour for the largest; none when faint.
+def strength(attribution: float, largest: float) -> float:
+    """How strongly a piece is shaded: from 0 to 1 for the largest, and 0 for what is faint.
 
     Args:
         attribution: Of the piece.
         largest: The largest absolute value of all pieces.
 
     Example:
-        >>> shade(2.0, 2.0), shade(-1.0, 2.0), shade(0.01, 2.0)
-        ((90, 170, 255), (255, 202, 158), None)
+        >>> strength(2.0, 2.0), strength(-1.0, 2.0), strength(0.01, 2.0)
+        (1.0, 0.5, 0.0)
     """
-    strength = abs(attribution) / largest if largest else 0.0
-    if strength < _FAINTEST:
-        return None
-    red, green, blue = (
-        round(255 - strength * (255 - full)) for full in (RAISES if attribution > 0 else LOWERS)
-    )
-    return red, green, blue
+    share = abs(attribution) / largest if largest else 0.0
+    return share if share >= _FAINTEST else 0.0
+
+
+def colour(attribution: float) -> Colour:
+    """The colour of a piece."""
+    return RAISES if attribution > 0 else LOWERS
 
 
 def largest(explanation: Explanation) -> float:

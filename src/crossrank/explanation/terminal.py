@@ -9,10 +9,11 @@ from rich.text import Text
 
 from crossrank.explanation.explanation import Explanation, Piece
 from crossrank.explanation.shading import (
+    colour,
     headline,
     judgement,
     largest,
-    shade,
+    strength,
     strongest,
     unread,
     visible,
@@ -69,5 +70,9 @@ def _shaded(explanation: Explanation) -> Text:
 
 
 def _style(piece: Piece, most: float) -> str:
-    colour = shade(piece.attribution, most)
-    return "black on rgb({},{},{})".format(*colour) if colour else ""
+    """Black on a pale to full colour; never nearly white, which dark terminals would show most."""
+    found = strength(piece.attribution, most)
+    if not found:
+        return ""
+    shade = [round(255 - (1 + found) / 2 * (255 - full)) for full in colour(piece.attribution)]
+    return "black on rgb({},{},{})".format(*shade)
