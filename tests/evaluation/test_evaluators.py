@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,6 +64,24 @@ def test_the_interval_of_a_mean_is_bootstrapped() -> None:
 def test_a_judged_query_without_candidates_counts_as_0() -> None:
     task = EvaluationSet(TASK.queries, TEXTS, TASK.qrels, {"1": TASK.candidates["1"]})
     assert RankingEvaluator(task, ["RR@10"])(answering(3, 2, 1)) == {"RR@10": 0.5}
+
+
+def test_with_the_misses_of_the_first_stage_and_without() -> None:
+    task = EvaluationSet(
+        queries=dict.fromkeys("123", "?"),
+        documents=TEXTS,
+        qrels={"1": {"a": 1, "missed": 1}, "2": {"missed": 3, "b": 0}, "3": {"b": -1}},
+        candidates={"1": dict.fromkeys("abc", 0.0), "2": dict.fromkeys("ab", 0.0)},
+    )
+    outcome = RankingEvaluator(task, ["AP", "R@3"], found=True).outcome(answering(2, 3, 1, 2, 1))
+    # Query 1: b a c. Of two relevant documents one is found, second: 1/2. The others have none.
+    assert outcome.values == pytest.approx(
+        {"AP": 1 / 4 / 3, "R@3": 1 / 2 / 3, "AP (found)": 1 / 2, "R@3 (found)": 1.0}
+    )
+    assert outcome.each["AP"] == [1 / 4, 0, 0]
+    assert outcome.each["AP (found)"] == [1 / 2]
+    assert outcome.size == 3
+    assert set(RankingEvaluator(task, ["AP"])(answering(2, 3, 1, 2, 1))) == {"AP"}
 
 
 @pytest.mark.parametrize(
@@ -138,6 +155,45 @@ def test_two_classes_of_a_single_logit() -> None:
     assert evaluator(answering(2, -2, -1, 0))["accuracy"] == 0.75
 
 
+def test_f1_and_average_precision_of_two_classes() -> None:
+    evaluator = ClassEvaluator(PAIRS, [1, 0, 1, 0])
+    # Found: 1 0 0 1, a hit of two. Ranked: the fourth, first, third and second.
+    values = evaluator(answering(2, -2, -1, 3))
+    assert values["f1"] == 1 / 2
+    assert values["ap"] == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert evaluator(answering([0, 2], [2, 0], [1, 0], [0, 3])) == values
+    # All tie: every positive is found at once with the others.
+    assert evaluator(answering(0, 0, 0, 0)) == {
+        "accuracy": 0.5,
+        "macro_f1": 1 / 3,
+        "f1": 0,
+        "ap": 0.5,
+    }
+
+
+def test_more_classes_have_no_average_precision() -> None:
+    three_logits = answering([1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1])
+    assert set(ClassEvaluator(PAIRS, [0, 1, 0, 1])(three_logits)) == {"accuracy", "macro_f1"}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_classes_as_scikit_learn_measures_them(seed: int) -> None:
+    metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 2, 200)
+    scores = np.round(random.normal(labels - 0.5), 1)  # with ties
+    found = ClassEvaluator([("q", "d")] * 200, labels.tolist())(answering(*scores.tolist()))
+    classes = scores > 0
+    assert found == pytest.approx(
+        {
+            "accuracy": metrics.accuracy_score(labels, classes),
+            "macro_f1": metrics.f1_score(labels, classes, average="macro"),
+            "f1": metrics.f1_score(labels, classes),
+            "ap": metrics.average_precision_score(labels, scores),
+        }
+    )
+
+
 @pytest.mark.parametrize("kind", [SimilarityEvaluator, ClassEvaluator])
 def test_one_label_only_is_refused(kind: type) -> None:
     with pytest.raises(InputError, match=r"at least two.*received 2 pairs, all of 1"):
@@ -152,16 +208,3 @@ def test_one_label_only_is_refused(kind: type) -> None:
 def test_a_label_that_is_no_class(label: float) -> None:
     with pytest.raises(InputError, match=f"whole numbers from 0, received {label}"):
         ClassEvaluator(PAIRS[:2], [1, label])
-
-
-def test_a_run_that_names_an_unknown_text(tmp_path: Path) -> None:
-    (tmp_path / "queries.jsonl").write_text('{"_id": "q", "text": "a query"}\n')
-    (tmp_path / "corpus.jsonl").write_text('{"_id": "d", "text": "a text"}\n')
-    (tmp_path / "qrels.txt").write_text("q 0 d 1\n")
-    for line, message in [
-        ("q Q0 e 1 3.0 x", r"run\.txt: the document 'e' is not in corpus\.jsonl"),
-        ("r Q0 d 1 3.0 x", r"run\.txt: the query 'r' is not in queries\.jsonl"),
-    ]:
-        (tmp_path / "run.txt").write_text(line)
-        with pytest.raises(InputError, match=message):
-            EvaluationSet.read(tmp_path)

@@ -15,6 +15,9 @@ from crossrank.evaluation.significance import Interval, bootstrap
 from crossrank.optional import require
 from crossrank.types import Floats, Pair
 
+FOUND = " (found)"
+"""After a measure's name: without the first stage's misses."""
+
 Predict = Callable[[Sequence[Pair]], Floats]
 """Computes logits ``[pairs, labels]``."""
 
@@ -100,9 +103,14 @@ class DataEvaluator(ABC):
 class RankingEvaluator(DataEvaluator):
     """Measures how well candidates are ranked.
 
+    What the first stage missed counts against a measure, as in trec_eval: that is what a user of
+    both stages gets. The same measure over what was found says what the reranker does with it.
+
     Args:
         task: Queries, candidates and judgements.
         measures: Names as in ir-measures; the first one is the primary one.
+        found: Add each measure as it is without the first stage's misses, ``nDCG@10 (found)``: only
+            candidates are judged, and queries without a relevant one are left out.
 
     Raises:
         InputError: There is no measure, or no query whose candidates differ in relevance.
@@ -117,7 +125,11 @@ class RankingEvaluator(DataEvaluator):
     unit = "queries"
 
     def __init__(
-        self, task: EvaluationSet, measures: Sequence[str] = ("nDCG@10", "RR@10", "AP")
+        self,
+        task: EvaluationSet,
+        measures: Sequence[str] = ("nDCG@10", "RR@10", "AP"),
+        *,
+        found: bool = False,
     ) -> None:
         if not measures:
             raise InputError("A ranking evaluator needs at least one measure, received none.")
@@ -129,6 +141,7 @@ class RankingEvaluator(DataEvaluator):
         self.task = task
         self.measures = tuple(measures)
         self.primary = self.measures[0]
+        self._judged = {"": task.qrels} | ({FOUND: task.without_misses().qrels} if found else {})
 
     def pairs(self) -> list[Pair]:
         """Every query with each of its candidates."""
@@ -137,10 +150,12 @@ class RankingEvaluator(DataEvaluator):
     def judge(self, logits: Floats) -> Outcome:
         """Rank every query's candidates by logit."""
         run = self.task.run(logits[:, 0].tolist())
-        found = measure_per_query(run, self.task.qrels, self.measures)
-        each = {name: [values[name] for values in found.values()] for name in self.measures}
+        each: dict[str, list[float]] = {}
+        for ending, qrels in self._judged.items():
+            values = measure_per_query(run, qrels, self.measures).values()
+            each |= {f"{name}{ending}": [of[name] for of in values] for name in self.measures}
         means = {name: float(np.mean(values)) for name, values in each.items()}
-        return Outcome(means, len(found), each)
+        return Outcome(means, len(self.task.qrels), each)
 
 
 class SimilarityEvaluator(DataEvaluator):
@@ -217,7 +232,7 @@ class ClassEvaluator(DataEvaluator):
         return self._pairs
 
     def judge(self, logits: Floats) -> Outcome:
-        """Compute accuracy and the mean F1 of the classes."""
+        """Compute accuracy, the mean F1 of the classes, and of two classes F1 and AP of class 1."""
         single = logits.shape[1] == 1
         found = (logits[:, 0] > 0).astype(int) if single else logits.argmax(axis=1)
         hits = (found == self.labels).astype(float).tolist()
@@ -225,11 +240,32 @@ class ClassEvaluator(DataEvaluator):
             "accuracy": float(np.mean(hits)),
             "macro_f1": float(np.mean([self._f1(found, c) for c in np.unique(self.labels)])),
         }
+        if logits.shape[1] <= 2 and self.labels.max() == 1:
+            scores = logits[:, 0] if single else logits[:, 1] - logits[:, 0]
+            values |= {"f1": self._f1(found, 1), "ap": average_precision(scores, self.labels)}
         return Outcome(values, len(hits), {"accuracy": hits})
 
     def _f1(self, found: np.ndarray, wanted: int) -> float:
         hits = np.sum((found == wanted) & (self.labels == wanted))
         return float(2 * hits / (np.sum(found == wanted) + np.sum(self.labels == wanted)))
+
+
+def average_precision(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Compute the mean of the precision at each positive, ties at the end of their tie.
+
+    Args:
+        scores: ``[pairs]``.
+        labels: ``[pairs]``, 1 or 0, at least one of them 1.
+
+    Example:
+        >>> float(average_precision(np.array([0.9, 0.5, 0.5, 0.1]), np.array([1, 0, 1, 0])))
+        0.833...
+    """
+    order = np.argsort(-scores, kind="stable")
+    positives = np.cumsum(labels[order])
+    last = np.searchsorted(-scores[order], -scores[order], side="right")  # of each one's tie
+    precision = positives[last - 1] / last
+    return float(np.mean(precision[labels[order] == 1]))
 
 
 def _differ(task: EvaluationSet, query: str) -> bool:
