@@ -133,6 +133,41 @@ def test_a_large_request_does_not_keep_small_ones_waiting() -> None:
     run(test)
 
 
+def test_small_requests_do_not_starve_a_large_one() -> None:
+    async def test() -> None:
+        gate = Gate()
+        queue = BatchQueue([gate], token_budget=40)
+        large = start(queue.score([pair(1, 10) for _ in range(8)]))
+        await gate.busy()
+        small = [start(queue.score([pair(2, 10) for _ in range(4)])) for _ in range(20)]
+        await asyncio.sleep(0)
+        gate.go.release(30)
+        await large
+        assert gate.batches.index([1, 1, 1, 1], 1) <= 4
+        assert not all(request.done() for request in small)
+        await asyncio.gather(*small)
+        await queue.close()
+
+    run(test)
+
+
+def test_a_small_request_is_served_whole_before_a_large_one_goes_on() -> None:
+    async def test() -> None:
+        gate = Gate()
+        queue = BatchQueue([gate], token_budget=40)
+        large = start(queue.score([pair(1, 10) for _ in range(400)]))
+        await gate.busy()
+        small = start(queue.score([pair(2, 10) for _ in range(6)]))  # 4 pairs, then 2
+        await asyncio.sleep(0)
+        gate.go.release(400)
+        await small
+        assert gate.batches[1:4] == [[2, 2, 2, 2], [2, 2, 1, 1], [1, 1, 1, 1]]
+        await large
+        await queue.close()
+
+    run(test)
+
+
 def test_requests_share_batches_and_only_pairs_of_similar_length_do() -> None:
     async def test() -> None:
         gate = Gate()

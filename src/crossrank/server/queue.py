@@ -3,8 +3,9 @@
 The queue knows token ids and logits, and nothing of texts, models or HTTP. Whenever a worker is
 free it gets the next batch:
 
-* the request that has been served least so far goes first, so that a large request cannot starve
-  small ones;
+* the request that has been served least so far goes first, and a new one is two batches ahead of
+  all others, so that a large request does not keep small ones waiting; every fourth batch goes to the
+  oldest request, so that small ones cannot starve it either;
 * its longest pairs decide the padding, and pairs of other requests that are nearly as long fill up
   what is left of the batch's tokens;
 * batches have 1, 2, 4, 8 ... pairs, as everywhere in crossrank: see ``crossrank.batching.plan``.
@@ -28,6 +29,12 @@ from crossrank.types import Floats
 
 Compute = Callable[[list[Encoded]], Floats]
 """Computes the logits ``[pairs, labels]`` of a batch; called on a thread of its own."""
+
+HEAD_START = 2
+"""Batches by which a new request is ahead of those that are being served."""
+
+OLDEST_EVERY = 4
+"""Every so many batches the oldest request goes first."""
 
 SHORTEST_COMPANION = 0.5
 """Pairs of other requests join a batch from this share of its length on: less is mostly padding."""
@@ -132,6 +139,8 @@ class BatchQueue:
         self._idle = asyncio.Event()
         self._idle.set()
         self._closing = False
+        self._batches = 0
+        self._served = 0  # what the request that went first had been served: a clock
 
     @property
     def waiting(self) -> int:
@@ -160,8 +169,7 @@ class BatchQueue:
                 f"{waiting} pairs wait already, and at most {self.max_pairs} may: try again later.",
             )
         done: asyncio.Future[Floats] = asyncio.get_running_loop().create_future()
-        credit = min((job.served for job in self._jobs), default=0)
-        job = _Job(pairs, done, time.monotonic(), credit)
+        job = _Job(pairs, done, time.monotonic(), self._served - HEAD_START * self.token_budget)
         self._jobs.append(job)
         self._idle.clear()
         try:
@@ -202,7 +210,11 @@ class BatchQueue:
 
     def _next_batch(self, jobs: Sequence[_Job]) -> list[tuple[_Job, int]]:
         """Take the pairs to compute next from those that wait."""
+        self._batches += 1
         order = sorted(jobs, key=lambda job: job.served)  # stable: first come, first served
+        if self._batches % OLDEST_EVERY == 0:
+            order.sort(key=lambda job: job is not jobs[0])
+        self._served = max(self._served, order[0].served)
         longest = order[0].lengths[-1]
         # The first may bring all it has; of the others only what is nearly as long.
         shortest = [0.0, *[SHORTEST_COMPANION * longest] * (len(order) - 1)]
