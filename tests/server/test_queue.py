@@ -156,12 +156,15 @@ def test_a_small_request_is_served_whole_before_a_large_one_goes_on() -> None:
         gate = Gate()
         queue = BatchQueue([gate], token_budget=40)
         large = start(queue.score([pair(1, 10) for _ in range(400)]))
+        for _ in range(4):
+            await gate.busy()
+            gate.go.release()
         await gate.busy()
         small = start(queue.score([pair(2, 10) for _ in range(6)]))  # 4 pairs, then 2
         await asyncio.sleep(0)
         gate.go.release(400)
         await small
-        assert gate.batches[1:4] == [[2, 2, 2, 2], [2, 2, 1, 1], [1, 1, 1, 1]]
+        assert gate.batches[5:8] == [[2, 2, 2, 2], [2, 2, 1, 1], [1, 1, 1, 1]]
         await large
         await queue.close()
 

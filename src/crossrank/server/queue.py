@@ -4,8 +4,8 @@ The queue knows token ids and logits, and nothing of texts, models or HTTP. When
 free it gets the next batch:
 
 * the request that has been served least so far goes first, and a new one is two batches ahead of
-  all others, so that a large request does not keep small ones waiting; every fourth batch goes to the
-  oldest request, so that small ones cannot starve it either;
+  all others, so that a large request does not keep small ones waiting; every fourth batch goes to
+  the oldest request, so that small ones cannot starve it either;
 * its longest pairs decide the padding, and pairs of other requests that are nearly as long fill up
   what is left of the batch's tokens;
 * batches have 1, 2, 4, 8 ... pairs, as everywhere in crossrank: see ``crossrank.batching.plan``.
