@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,8 +10,6 @@ from crossrank import activations
 from crossrank.activations import Activation
 from crossrank.compatibility import renamed
 from crossrank.errors import InputError
-from crossrank.explanation.explain import Wanted, explain_pair
-from crossrank.explanation.explanation import Explanation, Method
 from crossrank.loaded_model import Devices, LoadedModel
 from crossrank.long_documents import LongDocuments, check_long_documents
 from crossrank.optional import require
@@ -19,6 +17,9 @@ from crossrank.progress import progress_bar
 from crossrank.ranking import score_documents, sort_documents
 from crossrank.scoring import WINDOW, Options, check_pair
 from crossrank.types import Floats, RankedDocument
+
+if TYPE_CHECKING:
+    from crossrank.explanation.explanation import Explanation, Method
 
 
 class CrossEncoder(LoadedModel):
@@ -235,7 +236,7 @@ class CrossEncoder(LoadedModel):
         self,
         query: str,
         document: str,
-        method: Method = "sentences",
+        method: "Method" = "sentences",
         *,
         label: int = 0,
         max_pieces: int = 128,
@@ -244,7 +245,7 @@ class CrossEncoder(LoadedModel):
         prompt_name: str | None = None,
         prompt: str | None = None,
         device: Devices = None,
-    ) -> Explanation:
+    ) -> "Explanation":
         """Say which parts of a document make its score.
 
         Args:
@@ -276,6 +277,8 @@ class CrossEncoder(LoadedModel):
             >>> CrossEncoder().explain("capital of France", text).relevant_spans(top=1)[0].text
             'Paris is the capital of France.'
         """
+        from crossrank.explanation.explain import Wanted, explain_pair
+
         wanted = Wanted(method, label, max_pieces, steps, faithfulness)
         resolved = self.prompt_text(prompt_name, prompt)
         return explain_pair(

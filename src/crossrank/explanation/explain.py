@@ -12,7 +12,7 @@ from crossrank.explanation.faithfulness import measure_faithfulness
 from crossrank.explanation.occlusion import Attribution, occlude
 from crossrank.explanation.parts import Parts
 from crossrank.scoring import Options, Scorer, check_pair
-from crossrank.tokenization import PairTokenizer
+from crossrank.tokenization import PIECE_CHARACTERS, PairTokenizer
 from crossrank.types import Floats, Pair
 
 
@@ -113,10 +113,16 @@ def _check_torch(scorer: Scorer) -> None:
 
 def _read(tokenizer: PairTokenizer, query: str, document: str, prompt: str | None) -> Pair:
     """What the model reads of both texts."""
-    (encoded,) = tokenizer.encode([(query, document)], prompt=prompt, count_all=True)
+    size = PIECE_CHARACTERS
+    while True:  # a text of many megabytes is not tokenised to its end
+        part = document[:size]
+        (encoded,) = tokenizer.encode([(query, part)], prompt=prompt, count_all=True)
+        if size >= len(document) or encoded.truncated_document > tokenizer.max_length:
+            break
+        size *= 2
     return (
         _beginning(tokenizer, query, encoded.truncated_query),
-        _beginning(tokenizer, document, encoded.truncated_document),
+        _beginning(tokenizer, part, encoded.truncated_document),
     )
 
 
