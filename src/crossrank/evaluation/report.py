@@ -1,7 +1,20 @@
 """Reports: what was measured, as one HTML page, as JSON, and as tables for a terminal."""
 
+import json
+import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from crossrank import __version__
+from crossrank.optional import require
+
+TEMPLATE = Path(__file__).with_name("report.html")
+
+LONG = 30
+"""Rows from which on a table is folded up on the page."""
+
+_WORDS = re.compile(r"[^\W\d_]")
 
 
 @dataclass(frozen=True)
@@ -17,6 +30,16 @@ class Table:
     header: list[str]
     rows: list[list[str]]
     caption: str = ""
+
+    def numeric(self) -> list[bool]:
+        """Say which columns hold figures, and no words.
+
+        Example:
+            >>> Table(["", "nDCG@10"], [["BM25", "0.506 [0.42, 0.59]"]]).numeric()
+            [False, True]
+        """
+        columns = zip(*self.rows, strict=True)
+        return [not any(map(_WORDS.search, column)) for column in columns]
 
 
 @dataclass(frozen=True)
@@ -62,3 +85,41 @@ class Report:
 
     title: str
     sections: dict[str, Section]
+
+
+def write_html(report: Report, path: Path) -> None:
+    """Write a report as one HTML page that loads nothing from elsewhere.
+
+    Args:
+        report: What to write. All of it is shown as text, but for the figures' SVG.
+        path: The file; it is replaced whole or not at all.
+
+    Raises:
+        MissingDependencyError: jinja2 is not installed.
+    """
+    jinja2 = require("jinja2", extra="evaluation")
+    page = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    ).from_string(TEMPLATE.read_text(encoding="utf-8"))
+    _write(path, page.render(report=report, long=LONG, version=__version__))
+
+
+def write_json(report: Report, path: Path) -> None:
+    """Write the data of a report's sections as JSON.
+
+    Args:
+        report: What to write.
+        path: The file; it is replaced whole or not at all.
+    """
+    content = {
+        "title": report.title,
+        "crossrank": __version__,
+        "sections": {name: section.data for name, section in report.sections.items()},
+    }
+    _write(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text, encoding="utf-8", errors="replace")
+    partial.replace(path)
