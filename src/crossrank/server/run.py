@@ -18,8 +18,9 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from crossrank.errors import CrossRankError, InputError
+from crossrank.models.source import locate
 from crossrank.server.app import create_app
-from crossrank.server.auth import check_openness
+from crossrank.server.auth import ApiKeys, check_openness
 from crossrank.server.logs import LOGGER, logging_config
 from crossrank.server.metrics import share_between_workers
 from crossrank.server.settings import Settings
@@ -30,7 +31,7 @@ VARIABLE = "CROSSRANK_SETTINGS_OF_WORKERS"
 DRAIN_SECONDS = 30
 """How long a server that was told to stop may answer what it has taken."""
 
-SILENT_SECONDS = 60
+SILENT_SECONDS = 15
 """After which a worker that says nothing counts as dead."""
 
 
@@ -49,6 +50,8 @@ def serve(config: Path | None, flags: Mapping[str, Any], workers: int) -> None:
     """
     settings = Settings.read(config, **flags)
     check_openness(settings.host, settings.api_keys, settings.anonymous)
+    if settings.api_keys is not None:
+        ApiKeys(settings.api_keys)
     signal.signal(signal.SIGTERM, _leave)
     logging.config.dictConfig(logging_config())
     logging.captureWarnings(True)
@@ -93,6 +96,14 @@ def _serve_here(settings: Settings, listener: socket.socket) -> None:
 
 
 def _serve_with_workers(settings: Settings, listener: socket.socket, workers: int) -> None:
+    for source in settings.models.values():
+        # Found here, an error is the caller's, and only one process downloads.
+        locate(
+            source,
+            backend=settings.backend,
+            device=settings.device,
+            precision=None if settings.precision == "auto" else settings.precision,  # type: ignore[arg-type]  # checked there
+        )
     os.environ[VARIABLE] = settings.model_dump_json()
     name = f"{__name__}:{app_of_environment.__name__}"
     config = uvicorn.Config(name, factory=True, workers=workers, **_options())
