@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from crossrank import __version__
 from crossrank.cli.ask import ask
+from crossrank.cli.calibrate import calibrate
 from crossrank.cli.compare import compare
 from crossrank.cli.demo import demo
 from crossrank.cli.distill import distill
@@ -73,6 +74,7 @@ COMMANDS = (
     score,
     explain,
     compare,
+    calibrate,
     info,
     export,
     mine,

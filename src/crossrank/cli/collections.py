@@ -10,7 +10,7 @@ from crossrank.errors import InputError
 if TYPE_CHECKING:
     from crossrank.cross_encoder import CrossEncoder
     from crossrank.evaluation.evaluation_set import EvaluationSet
-    from crossrank.types import Run
+    from crossrank.types import Pair, Run
 
 
 def open_collection(
@@ -78,14 +78,21 @@ def score_collection(
         InputError: The model has several labels.
         InvalidScoreError: The model answered NaN or infinity.
     """
+    logits, seconds, truncated = score_pairs(model, task.pairs(), show_progress=show_progress)
+    return task.run(logits), seconds, truncated
+
+
+def score_pairs(
+    model: "CrossEncoder", pairs: "list[Pair]", *, show_progress: bool | None = None
+) -> tuple[list[float], float, int]:
+    """Compute the logits of pairs; otherwise as ``score_collection``."""
     from crossrank.progress import progress_bar
     from crossrank.scoring import Options
 
     if model.num_labels != 1:
         raise InputError(
-            f"Ranking needs a model with one label, and {model.spec.name} has {model.num_labels}."
+            f"A model with one label is required, and {model.spec.name} has {model.num_labels}."
         )
-    pairs = task.pairs()
     options = Options(model.prompt_text(), count_truncated=True)
     logits: list[float] = []
     truncated = 0
@@ -95,7 +102,7 @@ def score_collection(
         for scored in model.scorer().run(pairs, options, progress):
             logits += scored.logits[:, 0].tolist()
             truncated += sum(tokens > 0 for tokens in scored.truncated)
-    return task.run(logits), time.perf_counter() - start, truncated
+    return logits, time.perf_counter() - start, truncated
 
 
 def _file(folder: Path, *names: str) -> Path:

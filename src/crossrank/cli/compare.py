@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crossrank.cli import options
-from crossrank.cli.reporting import as_table, bad_usage, say
+from crossrank.cli.reporting import bad_usage, say
+from crossrank.cli.reports import print_section, write_reports
 from crossrank.errors import InputError
 
 if TYPE_CHECKING:
     from crossrank.cross_encoder import CrossEncoder
     from crossrank.evaluation.comparison import System
     from crossrank.evaluation.evaluation_set import EvaluationSet
-    from crossrank.evaluation.report import Report, Section
     from crossrank.types import Run
 
 MEASURES = ("nDCG@10", "RR@10", "AP")
@@ -118,11 +118,11 @@ def compare(
         all_pairs=all_pairs,
     )
     sections = {"comparison": comparison_section(found, task)}
-    _print(sections["comparison"], WIDTH)
+    print_section(sections["comparison"], WIDTH)
     if show:
         sections["queries"] = queries_section(found, task, show)
-        _print(sections["queries"], None)
-    _write(Report(f"{', '.join(names)} on {collection.name}", sections), report, json_report)
+        print_section(sections["queries"])
+    write_reports(Report(f"{', '.join(names)} on {collection.name}", sections), report, json_report)
 
 
 def _names(systems: list[str]) -> list[str]:
@@ -190,24 +190,3 @@ def _rerank(name: str, model: "CrossEncoder", task: "EvaluationSet") -> "System"
     if truncated:
         say(f"Note: {name} did not read {truncated:,} of {len(task.pairs()):,} pairs to their end.")
     return System(name, run, seconds)
-
-
-def _print(section: "Section", width: int | None) -> None:
-    for table in section.tables:
-        typer.echo(f"{table.caption}\n")
-        typer.echo(as_table(table.header, table.rows, justify="left", width=width))
-    for paragraph in section.text:
-        typer.echo(f"{paragraph}\n")
-
-
-def _write(report: "Report", page: Path | None, machine: Path | None) -> None:
-    if page is not None:
-        from crossrank.evaluation.report import write_html
-
-        write_html(report, page)
-    if machine is not None:
-        from crossrank.evaluation.report import write_json
-
-        write_json(report, machine)
-    for path in filter(None, (page, machine)):
-        say(f"Written to {path}.")

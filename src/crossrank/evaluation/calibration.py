@@ -6,7 +6,8 @@ pairs can say. It keeps every optimum finite, and no pair gets a probability of 
 """
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from crossrank.errors import InputError
 from crossrank.evaluation.calibration_maps import (
     MAPS,
+    Calibration,
     CalibrationMap,
     Doubles,
     Isotonic,
@@ -21,11 +23,81 @@ from crossrank.evaluation.calibration_maps import (
     Platt,
     Temperature,
 )
-from crossrank.evaluation.calibration_measures import log_losses
+from crossrank.evaluation.calibration_measures import (
+    Bin,
+    Change,
+    find_threshold,
+    log_losses,
+    measure_change,
+    reliability,
+)
 from crossrank.evaluation.judged_pairs import JudgedPairs
 from crossrank.optional import require
 
 FOLDS = 5
+BEFORE = Temperature(1.0)
+"""The sigmoid, which makes scores of logits without a calibration."""
+
+
+@dataclass(frozen=True)
+class CalibrationResult:
+    """A calibration, and what it is worth on queries that it was not fitted on.
+
+    Attributes:
+        calibration: Method, map and threshold.
+        fitting: What it was fitted on.
+        judging: What it was judged on.
+        changes: ``"NLL"``, ``"Brier"`` and ``"ECE"`` before and after.
+        before: Probabilities before, and the share that is relevant, in bins.
+        after: The same of those after.
+        losses: The methods' NLL in cross-validation, where one was chosen by it.
+    """
+
+    calibration: Calibration
+    fitting: JudgedPairs
+    judging: JudgedPairs
+    changes: dict[str, Change]
+    before: list[Bin]
+    after: list[Bin]
+    losses: dict[Method, float | None] | None
+
+
+def calibrate(
+    fitting: JudgedPairs,
+    judging: JudgedPairs,
+    method: Method | Literal["auto"] = "auto",
+    *,
+    wanted_precision: float | None = None,
+    seed: int = 0,
+) -> CalibrationResult:
+    """Fit a calibration on some queries and judge it on others.
+
+    Args:
+        fitting: To fit on.
+        judging: To judge on; it must have other queries.
+        method: ``"auto"`` takes the one with the least NLL in cross-validation on ``fitting``.
+        wanted_precision: Find the threshold that gives it.
+        seed: Of folds and draws.
+
+    Raises:
+        InputError: No map that grows with the logits fits, or no threshold gives the precision.
+        MissingDependencyError: scipy is not installed.
+    """
+    losses = cross_validate(fitting, seed) if method == "auto" else None
+    chosen = best_method(losses) if losses is not None else cast(Method, method)
+    fitted = fit(fitting, chosen)
+    threshold = None
+    if wanted_precision is not None:
+        threshold = find_threshold(fitting, judging, fitted, wanted_precision, seed=seed)
+    return CalibrationResult(
+        Calibration(chosen, fitted, threshold),
+        fitting,
+        judging,
+        measure_change(judging, BEFORE, fitted, seed=seed),
+        reliability(judging, BEFORE, seed=seed),
+        reliability(judging, fitted, seed=seed),
+        losses,
+    )
 
 
 def fit(pairs: JudgedPairs, method: Method) -> CalibrationMap:

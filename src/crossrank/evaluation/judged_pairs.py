@@ -70,6 +70,14 @@ class JudgedPairs:
         """How many queries there are."""
         return len(np.unique(self.queries))
 
+    def counts(self) -> dict[str, int]:
+        """Count queries, pairs and relevant pairs."""
+        return {
+            "queries": self.size,
+            "pairs": len(self.relevant),
+            "relevant": int(self.relevant.sum()),
+        }
+
     def where(self, chosen: NDArray[np.bool_]) -> Self:
         """Take some of the pairs."""
         return type(self)(self.logits[chosen], self.relevant[chosen], self.queries[chosen])

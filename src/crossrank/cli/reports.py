@@ -1,0 +1,45 @@
+"""Reports of what was measured: printed, and written to files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from crossrank.cli.reporting import as_table, say
+
+if TYPE_CHECKING:
+    from crossrank.evaluation.report import Report, Section
+
+
+def print_section(section: "Section", width: int | None = None) -> None:
+    """Print tables and text of a section.
+
+    Args:
+        section: What to print.
+        width: Of the tables, in characters; by default the terminal's.
+    """
+    for table in section.tables:
+        typer.echo(f"{table.caption}\n")
+        typer.echo(as_table(table.header, table.rows, justify="left", width=width))
+    for paragraph in section.text:
+        typer.echo(f"{paragraph}\n")
+
+
+def write_reports(report: "Report", page: Path | None, machine: Path | None) -> None:
+    """Write a report to the files that are wanted, and say so.
+
+    Args:
+        report: What to write.
+        page: An HTML page.
+        machine: JSON.
+    """
+    if page is not None:
+        from crossrank.evaluation.report import write_html
+
+        write_html(report, page)
+    if machine is not None:
+        from crossrank.evaluation.report import write_json
+
+        write_json(report, machine)
+    for path in filter(None, (page, machine)):
+        say(f"Written to {path}.")
