@@ -31,11 +31,13 @@ def attributions(explanation: Explanation) -> np.ndarray:
     return np.array([piece.attribution for piece in explanation.pieces])
 
 
-@pytest.mark.parametrize(("pair", "label"), [*((pair, 0) for pair in PAIRS[:5]), (PAIRS[5], 1)])
+@pytest.mark.parametrize(
+    ("pair", "label"), [(PAIRS[0], 0), (PAIRS[3], 1), (PAIRS[4], 1), (PAIRS[5], 0)]
+)
 def test_attributions_sum_to_what_the_document_changes(
     bert: CrossEncoder, pair: tuple[str, str], label: int
 ) -> None:
-    found = bert.explain(*pair, "gradients", label=label)
+    found = bert.explain(*pair, "gradients", label=label, steps=25)
     difference = found.logit - found.baseline
     assert attributions(found).sum() == pytest.approx(difference, abs=2e-3)
     assert abs(difference) > 0.01
@@ -47,9 +49,8 @@ def test_attributions_sum_to_what_the_document_changes(
 @pytest.mark.parametrize("family", ["roberta", "modernbert"])
 def test_other_families(family: str, tmp_path: Path) -> None:
     model = CrossEncoder(make_classifier(tmp_path / "model", family), backend="torch")
-    for pair in PAIRS[3:5]:  # the second is cut
-        found = model.explain(*pair, "gradients")
-        assert attributions(found).sum() == pytest.approx(found.logit - found.baseline, abs=5e-3)
+    found = model.explain(*PAIRS[4], "gradients", steps=25)  # it is cut
+    assert attributions(found).sum() == pytest.approx(found.logit - found.baseline, abs=5e-3)
 
 
 def test_beside_the_integral_by_hand(bert: CrossEncoder) -> None:
@@ -82,7 +83,7 @@ def test_query_and_special_tokens_are_no_part_of_it(bert: CrossEncoder) -> None:
 
 def test_weights_and_scores_are_as_before(bert: CrossEncoder) -> None:
     before = bert.predict(PAIRS)
-    bert.explain(*PAIRS[0], "gradients", faithfulness=True)
+    bert.explain(*PAIRS[3], "gradients", faithfulness=True)
     np.testing.assert_array_equal(bert.predict(PAIRS), before)
     assert all(weight.grad is None for weight in bert.runtime.module.model.parameters())  # type: ignore[attr-defined]
 
