@@ -29,36 +29,16 @@ def open_collection(
         InputError: A file is missing or malformed, or names a text that there is not.
         MissingDependencyError: BM25 is needed, and bm25s is not installed.
     """
-    from crossrank.evaluation.evaluation_set import (
-        RUNS,
-        EvaluationSet,
-        check_ids,
-        find_file,
-    )
-    from crossrank.evaluation.trec import read_qrels, read_run, read_texts
+    from crossrank.evaluation.evaluation_set import EvaluationSet
 
-    if not folder.is_dir():
-        raise InputError(f"A collection is a folder, and {folder} is none.")
-    queries = read_texts(_file(folder, "queries.jsonl", "queries.jsonl.gz"))
-    documents = read_texts(_file(folder, "corpus.jsonl", "corpus.jsonl.gz"))
-    qrels = read_qrels(
-        _file(folder, "qrels.txt", "qrels.txt.gz", "qrels/test.tsv", "qrels/test.tsv.gz")
-    )
-    run_file = first_stage or find_file(folder, RUNS)
-    if run_file is None:
-        judged = {query: queries[query] for query in qrels if query in queries}
+    def search(queries: dict[str, str], documents: dict[str, str], depth: int) -> "Run":
         say(f"{folder} has no run: BM25 searches {len(documents):,} documents ...")
-        return EvaluationSet(queries, documents, qrels, _search(judged, documents, depth))
-    run = read_run(run_file)
-    if unjudged := len(run.keys() - qrels):
-        say(f"Note: {unjudged:,} queries of {run_file} have no judgements and are left out.")
-    candidates = {
-        query: dict(sorted(scores.items(), key=lambda item: -item[1])[:depth])
-        for query, scores in run.items()
-        if query in qrels
-    }
-    check_ids(candidates, queries, documents, run_file)
-    return EvaluationSet(queries, documents, qrels, candidates)
+        return _search(queries, documents, depth)
+
+    task = EvaluationSet.read(folder, depth=depth, run=first_stage, search=search)
+    if task.coverage is not None and (unjudged := task.coverage.unjudged_queries):
+        say(f"Note: {unjudged:,} queries of the run have no judgements and are left out.")
+    return task
 
 
 def score_collection(
@@ -103,15 +83,6 @@ def score_pairs(
             logits += scored.logits[:, 0].tolist()
             truncated += sum(tokens > 0 for tokens in scored.truncated)
     return logits, time.perf_counter() - start, truncated
-
-
-def _file(folder: Path, *names: str) -> Path:
-    from crossrank.evaluation.evaluation_set import find_file
-
-    found = find_file(folder, names)
-    if found is None:
-        raise InputError(f"One of {', '.join(names)} is required in {folder}, and there is none.")
-    return found
 
 
 def _search(queries: dict[str, str], documents: dict[str, str], depth: int) -> "Run":
