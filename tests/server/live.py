@@ -9,6 +9,7 @@ from typing import Any
 import uvicorn
 
 from crossrank.server.app import create_app
+from crossrank.server.connections import Connection
 from crossrank.server.settings import Settings
 
 PATIENCE = 60
@@ -51,7 +52,9 @@ def live_server(settings: Settings | None = None) -> Iterator[str]:
     """Serve on a thread; yields the base URL."""
     app = create_app(settings or Settings())
     server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", ws="none")
+        uvicorn.Config(
+            app, host="127.0.0.1", port=0, log_level="warning", ws="none", http=Connection
+        )
     )
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from email.message import Message
 from typing import Any, NoReturn
 
@@ -10,25 +12,80 @@ from starlette.requests import Request
 
 from crossrank.server.problems import RequestError
 
+MOST_BODIES = 10
+"""So many of the largest bodies may be in memory at a time."""
+
 LARGE = 100_000
 """Bytes of a body from which on it is parsed on a thread, so that others need not wait."""
 
 
-async def read_json(request: Request, *, most_bytes: int, seconds: float) -> dict[str, Any]:
-    """Read the body of a request, a JSON object.
+class Bodies:
+    """Reads the bodies of requests.
 
     Args:
-        request: The request.
         most_bytes: Larger bodies are refused.
         seconds: Bodies that take longer to arrive are refused.
-
-    Raises:
-        RequestError: The body is no JSON object in UTF-8, too large, or too slow.
-        ClientDisconnect: The client went away.
     """
-    _check_type(request.headers.get("content-type", ""))
-    body = await _read(request, most_bytes, seconds)
-    return parse(body) if len(body) < LARGE else await asyncio.to_thread(parse, body)
+
+    def __init__(self, most_bytes: int, seconds: float) -> None:
+        self._most_bytes = most_bytes
+        self._seconds = seconds
+        self._held = 0
+
+    @asynccontextmanager
+    async def read(self, request: Request) -> AsyncIterator[dict[str, Any]]:
+        """Read a body, a JSON object; what it has of the common memory it has until the end.
+
+        Raises:
+            RequestError: The body is no JSON object in UTF-8, too large, or too slow; or those of
+                other requests leave no room for it.
+            ClientDisconnect: The client went away.
+        """
+        _check_type(request.headers.get("content-type", ""))
+        body = await self._collect(request)
+        size = len(body)
+        try:
+            value = parse(body) if size < LARGE else await asyncio.to_thread(parse, body)
+            del body
+            yield value
+        finally:
+            self._held -= size
+
+    async def _collect(self, request: Request) -> bytes:
+        """Read a body; of one that is too large, as much again is read and thrown away.
+
+        Most clients look for an answer only when they have sent all.
+        """
+        most = self._most_bytes
+        announced = request.headers.get("content-length", "")
+        if announced.isdecimal() and int(announced[:20]) > 2 * most:
+            raise _too_large(most)
+        body = bytearray()
+        size = 0
+        try:
+            async with asyncio.timeout(self._seconds):
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    if size <= most:
+                        self._hold(len(chunk))
+                        body += chunk
+                    elif size > 2 * most:
+                        break
+            if size > most:
+                raise _too_large(most)
+        except BaseException as error:
+            self._held -= len(body)
+            if isinstance(error, TimeoutError):
+                raise _too_slow(self._seconds) from None
+            raise
+        return bytes(body)
+
+    def _hold(self, size: int) -> None:
+        if self._held + size > MOST_BODIES * self._most_bytes:
+            raise RequestError(
+                "overloaded", "The requests that are being answered fill the memory: try again."
+            )
+        self._held += size
 
 
 def parse(body: bytes) -> dict[str, Any]:
@@ -62,35 +119,12 @@ def parse(body: bytes) -> dict[str, Any]:
     return value
 
 
-async def _read(request: Request, most_bytes: int, seconds: float) -> bytes:
-    """Read a body; of one that is too large, as much again is read and thrown away.
-
-    Most clients look for an answer only when they have sent all.
-    """
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced[:20]) > 2 * most_bytes:
-        raise _too_large(most_bytes)
-    body = bytearray()
-    size = 0
-    try:
-        async with asyncio.timeout(seconds):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size <= most_bytes:
-                    body += chunk
-                elif size > 2 * most_bytes:
-                    break
-    except TimeoutError:
-        raise RequestError(
-            "slow", f"The body must arrive within {seconds:g} seconds, and did not."
-        ) from None
-    if size > most_bytes:
-        raise _too_large(most_bytes)
-    return bytes(body)
-
-
 def _too_large(most_bytes: int) -> RequestError:
     return RequestError("too_large", f"A body may have at most {most_bytes} bytes: send less.")
+
+
+def _too_slow(seconds: float) -> RequestError:
+    return RequestError("slow", f"The body must arrive within {seconds:g} seconds, and did not.")
 
 
 def _check_type(header: str) -> None:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from crossrank.errors import InputError
 from crossrank.ranking import sort_documents
 from crossrank.server.auth import ApiKeys
-from crossrank.server.bodies import read_json
+from crossrank.server.bodies import Bodies
 from crossrank.server.dialects import choose
 from crossrank.server.dialects.base import Dialect, Scores, Task
 from crossrank.server.explaining import explain
@@ -41,6 +41,7 @@ class Handler:
         self.settings = settings
         self.models = models
         self.keys = keys
+        self.bodies = Bodies(settings.max_body_bytes, settings.body_timeout_s)
         self.active = 0
 
     def endpoint(self, dialects: list[Dialect[Any]]) -> Callable[[Request], Awaitable[Response]]:
@@ -59,12 +60,10 @@ class Handler:
                 self._admit(request)
                 self.active += 1
                 try:
-                    async with asyncio.timeout(self.settings.timeout_s):
-                        body = await read_json(
-                            request,
-                            most_bytes=self.settings.max_body_bytes,
-                            seconds=self.settings.body_timeout_s,
-                        )
+                    async with (
+                        asyncio.timeout(self.settings.timeout_s),
+                        self.bodies.read(request) as body,
+                    ):
                         dialect = choose(dialects, body)
                         record.dialect = dialect.name
                         content = await _while_connected(

@@ -21,6 +21,7 @@ from crossrank.errors import CrossRankError, InputError
 from crossrank.models.source import locate
 from crossrank.server.app import create_app
 from crossrank.server.auth import ApiKeys, check_openness
+from crossrank.server.connections import Connection
 from crossrank.server.logs import LOGGER, logging_config
 from crossrank.server.metrics import share_between_workers
 from crossrank.server.settings import Settings
@@ -131,6 +132,7 @@ class _Supervisor(Multiprocess):
 def _options() -> dict[str, Any]:
     return {
         "access_log": False,
+        "http": Connection,
         "lifespan": "on",
         "log_config": logging_config(),
         "server_header": False,
