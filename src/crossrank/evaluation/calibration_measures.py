@@ -132,14 +132,19 @@ def measure_change(
     Returns:
         ``"NLL"``, ``"Brier"`` and ``"ECE"``, lower is better, each with intervals over queries.
         They are basic bootstrap intervals (Davison & Hinkley, 1997), which unlike percentile
-        intervals do not count the upward bias of the ECE twice.
+        intervals do not count the upward bias of the ECE twice. Where chance alone explains an ECE,
+        its interval begins at 0. Each interval holds what was measured.
     """
     tables = [_tables(pairs, made(pairs.logits)) for made in (before, after)]
     sums = np.hstack([pairs.sums(np.ones(len(pairs.logits))), *tables])
-    found = _measures(sums.sum(axis=0))
-    drawn = _measures(_resampled(sums, seed))
-    low, high = (2 * found - np.quantile(drawn, q, axis=0) for q in (1 - _TAIL, _TAIL))
+    means, drawn = _means(sums.sum(axis=0)), _means(_resampled(sums, seed))
+    found, spread = _measures(means), _measures(drawn)
+    low, high = (2 * found - np.quantile(spread, q, axis=0) for q in (1 - _TAIL, _TAIL))
+    # Draws about their own mean are what chance makes of bins without a gap.
+    chance = np.quantile(_measures(drawn - means)[:, 2, :2], 1 - _TAIL, axis=0)
+    low[2, :2] = np.where(found[2, :2] <= chance, 0, low[2, :2])
     low[:, :2] = np.maximum(low[:, :2], 0)  # a change may be below 0, a measure not
+    low, high = np.minimum(low, found), np.maximum(high, found)
     return {
         name: Change(
             *(
@@ -240,16 +245,21 @@ def _tables(pairs: JudgedPairs, probabilities: Doubles) -> Doubles:
     )
 
 
-def _measures(sums: Doubles) -> Doubles:
-    """Make measures of sums over queries.
+def _means(sums: Doubles) -> Doubles:
+    """Divide sums by the pairs, which are in the first column."""
+    means: Doubles = sums[..., 1:] / sums[..., :1]
+    return means
+
+
+def _measures(means: Doubles) -> Doubles:
+    """Make measures of means over pairs.
 
     Args:
-        sums: ``[..., columns]``: how many pairs, ``_tables`` before, ``_tables`` after.
+        means: ``[..., columns]``: those of ``_tables`` before, and after.
 
     Returns:
         ``[..., 3, 3]``: NLL, Brier score and ECE; before, after, and their difference.
     """
-    means = sums[..., 1:] / sums[..., :1]
     before, after = (
         np.concatenate([half[..., :2], np.abs(half[..., 2:]).sum(axis=-1, keepdims=True)], axis=-1)
         for half in np.split(means, 2, axis=-1)

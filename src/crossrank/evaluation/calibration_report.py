@@ -16,14 +16,16 @@ def calibration_section(found: CalibrationResult) -> Section:
     tables = [_changes(found.changes)]
     if found.losses is not None:
         tables.append(_losses(found.losses))
+    how = "" if found.losses is None else ", chosen by cross-validation where it was fitted"
     text = [
-        f"Method: {found.calibration.method} ({found.calibration.map}). Fitted on "
+        f"Method: {found.calibration.method} ({found.calibration.map}){how}. Fitted on "
         f"{_counted(found.fitting)}; judged on {_counted(found.judging)}, none of them the same.",
         "Before is the sigmoid of the logit. Lower is better: NLL is the negative log-likelihood "
         "of a pair in nats; Brier its squared error; ECE the mean distance of the probability "
         f"from the share that is relevant, in {BINS} bins of equally many pairs. Brackets are "
-        "95 % intervals for other queries of the same kind (basic bootstrap over queries). The "
-        "order of documents is as it was.",
+        "95 % intervals for other queries of the same kind (basic bootstrap over queries); an ECE "
+        "is above 0 by chance too, and its interval begins at 0 where chance alone explains it. "
+        "The order of documents is as it was.",
     ]
     if found.calibration.threshold is not None:
         tables.append(_threshold(found.calibration.threshold))
@@ -72,7 +74,7 @@ def _losses(losses: dict[Any, float | None]) -> Table:
         [method, "does not fit" if loss is None else f"{loss:.4f}"]
         for method, loss in losses.items()
     ]
-    return Table(["method", "NLL"], rows, "Cross-validation on the queries that were fitted on")
+    return Table(["method", "NLL"], rows, "Cross-validation")
 
 
 def _threshold(threshold: Threshold) -> Table:

@@ -39,7 +39,10 @@ def reliability_diagram(before: Sequence[Bin], after: Sequence[Bin]) -> str:
     with matplotlib.rc_context(_STYLE):
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], color=_INK, alpha=0.45, linewidth=1, linestyle="--")
-        axes.text(0.62, 0.6, "as probabilities should be", rotation=45, alpha=0.7, va="top")
+        axes.text(
+            *(0.7, 0.715, "as it should be"),
+            **{"rotation": 45, "rotation_mode": "anchor", "alpha": 0.75, "ha": "center"},
+        )
         for bins, name, colour, marker in (
             (before, "before", "#d1730b", "s"),
             (after, "calibrated", "#2478c7", "o"),
