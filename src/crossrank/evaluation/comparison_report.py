@@ -7,7 +7,7 @@ from typing import Any
 from crossrank.evaluation.comparison import LEVEL, Contrast, System, SystemComparison
 from crossrank.evaluation.evaluation_set import EvaluationSet
 from crossrank.evaluation.report import Section, Table
-from crossrank.evaluation.significance import MOST_QUERIES
+from crossrank.evaluation.significance import MOST_QUERIES, Interval
 from crossrank.types import Run
 
 SHOWN_DOCUMENTS = 3
@@ -73,6 +73,26 @@ def queries_section(found: SystemComparison, task: EvaluationSet, count: int) ->
     )
 
 
+def shown_interval(value: Interval, sign: str = "") -> str:
+    """Write a mean with its interval; the sign is ``"+"`` for differences.
+
+    Example:
+        >>> shown_interval(Interval(0.50582, 0.42, 0.59))
+        '0.5058 [0.420, 0.590]'
+    """
+    return f"{value.mean:{sign}.4f} [{value.low:{sign}.3f}, {value.high:{sign}.3f}]"
+
+
+def shown_p_value(value: float | None) -> str:
+    """Write a p-value, or nothing."""
+    return "<0.0001" if value is not None and value < 0.00005 else shown_number(value, ".4f")
+
+
+def shown_number(value: float | None, form: str) -> str:
+    """Write a number, or nothing."""
+    return "" if value is None else format(value, form)
+
+
 def _notes(found: SystemComparison, task: EvaluationSet) -> list[str]:
     """Say what of the runs did not fit the collection."""
     notes = []
@@ -115,7 +135,7 @@ def _mean(found: SystemComparison, place: int, measure: str) -> str:
         for contrast in found.contrasts
         if (contrast.second, contrast.measure) == (place, measure) and contrast.significant
     ]
-    return f"{value.mean:.4f} [{value.low:.3f}, {value.high:.3f}]{''.join(marks)}"
+    return f"{shown_interval(value)}{''.join(marks)}"
 
 
 def _contrasts(found: SystemComparison) -> Table:
@@ -127,16 +147,15 @@ def _contrasts(found: SystemComparison) -> Table:
 
 
 def _contrast(found: SystemComparison, contrast: Contrast) -> list[str]:
-    change = contrast.comparison.difference
     return [
         _label(found, contrast.second),
         str(contrast.first + 1),
         contrast.measure,
-        f"{change.mean:+.4f} [{change.low:+.3f}, {change.high:+.3f}]",
-        _number(contrast.effect, "+.2f"),
-        _p_value(contrast.comparison.p_value),
-        _p_value(contrast.corrected),
-        _p_value(contrast.t_test),
+        shown_interval(contrast.comparison.difference, "+"),
+        shown_number(contrast.effect, "+.2f"),
+        shown_p_value(contrast.comparison.p_value),
+        shown_p_value(contrast.corrected),
+        shown_p_value(contrast.t_test),
         str(contrast.comparison.wins),
         str(_ties(found, contrast)),
         str(contrast.comparison.losses),
@@ -153,7 +172,7 @@ def _query(found: SystemComparison, task: EvaluationSet, query: str) -> Table:
         for rank, document in enumerate(shown, start=1):
             text = task.documents.get(document, f"({document} is not in the corpus)")
             grade = task.qrels[query].get(document)
-            rows.append([name, str(rank), _number(grade, "d"), _shortened(text)])
+            rows.append([name, str(rank), shown_number(grade, "d"), _shortened(text)])
             name = ""
         if not shown:
             rows.append([name, "", "", "(no answer)"])
@@ -218,16 +237,8 @@ def _needed(contrast: Contrast) -> str:
     return f"over {MOST_QUERIES:,}" if contrast.needed is None else f"{contrast.needed:,}"
 
 
-def _p_value(value: float | None) -> str:
-    return "<0.0001" if value is not None and value < 0.00005 else _number(value, ".4f")
-
-
 def _documents(system: System) -> float:
     return sum(map(len, system.run.values())) / len(system.run)
-
-
-def _number(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
 
 
 def _shortened(text: str) -> str:
