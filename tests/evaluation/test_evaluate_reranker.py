@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import crossrank
-from crossrank.errors import InputError
+from crossrank.errors import InputError, InvalidScoreError
 from crossrank.evaluation import evaluate_reranker
 from crossrank.types import Pair
 
@@ -104,6 +104,14 @@ def test_the_embedded_model() -> None:
     assert values == {"NDCG@10": 1.0, "MAP": 1.0, "MRR": 1.0}
 
 
+class NotANumber(Lengths):
+    """Fails on documents of two words."""
+
+    def predict(self, pairs: Sequence[Pair], /, *, activation_fn: str) -> Any:
+        lengths = super().predict(pairs, activation_fn=activation_fn)
+        return np.where(lengths == 2, np.nan, lengths)
+
+
 class TwoLabels:
     def predict(self, pairs: Sequence[Pair], /, *, activation_fn: str) -> Any:
         return np.zeros((len(pairs), 2))
@@ -131,3 +139,13 @@ def test_a_mistake_is_named(queries: Any, labels: Any, message: str) -> None:
 def test_a_model_of_two_labels_is_refused() -> None:
     with pytest.raises(InputError, match=r"for 2 pairs it answered an array of shape \(2, 2\)"):
         evaluate_reranker(TwoLabels(), {"q": documents(_1=1, _2=0)})
+
+
+def test_a_score_that_is_no_number_is_named() -> None:
+    with pytest.raises(InvalidScoreError, match=r"the pair \('one', 'word word'\)"):
+        evaluate_reranker(NotANumber(), QUERIES)
+
+
+def test_queries_may_be_any_text() -> None:
+    queries = {text: documents(_1=0, _2=1) for text in ("", "a\0b", "\ud800", "q\tr")}
+    assert evaluate_reranker(Lengths(), queries)["MRR"] == 1.0

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from crossrank.errors import InputError
+from crossrank.errors import InputError, InvalidScoreError
 from crossrank.evaluation.measures import measure
 from crossrank.evaluation.tables import to_grade
 from crossrank.types import Pair, Qrels, Run
@@ -45,6 +45,7 @@ def evaluate_reranker(
 
     Raises:
         InputError: There is no query, one has no documents, or a document has no text or no grade.
+        InvalidScoreError: The model answered NaN.
         MissingDependencyError: ir-measures is not installed.
 
     Example:
@@ -68,11 +69,11 @@ def evaluate_reranker(
     scores = iter(_scores(model, pairs))
     run: Run = {}
     qrels: Qrels = {}
-    for query, documents in lists.items():
+    for query, documents in enumerate(lists.values()):
         # Measures order equal scores by id: by the fair order.
         ids = [f"{place:09}" for place in range(len(documents))]
-        run[query] = dict(zip(ids, scores, strict=False))
-        qrels[query] = {i: grade for i, (_, grade) in zip(ids, documents, strict=True)}
+        run[str(query)] = dict(zip(ids, scores, strict=False))
+        qrels[str(query)] = {i: grade for i, (_, grade) in zip(ids, documents, strict=True)}
     return measure(run, qrels, MEASURES)
 
 
@@ -119,5 +120,8 @@ def _scores(model: Scorer, pairs: list[Pair]) -> list[float]:
             f"A model that gives one score a pair is required; for {len(pairs)} pairs it answered "
             f"an array of shape {scores.shape}."
         )
+    if np.isnan(scores).any():
+        pair = pairs[int(np.isnan(scores).argmax())]
+        raise InvalidScoreError(f"The model answered NaN for the pair {pair!r:.200}.")
     found: list[float] = scores.reshape(-1).tolist()
     return found
