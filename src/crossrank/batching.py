@@ -9,21 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.tokenization import Encoded
+from crossrank.types import Floats
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Padded token ids of several pairs; every array is int64 ``[pairs, length]``.
+    """Several pairs: padded token ids, int64 ``[pairs, length]`` each, and features.
 
     Attributes:
         input_ids: Token ids.
         attention_mask: 1 for a token, 0 for padding.
         token_type_ids: 0 for the query, 1 for the document, 0 for padding.
+        features: Of documents that are images or recordings, ``[pairs, ...]``.
     """
 
     input_ids: NDArray[np.int64]
     attention_mask: NDArray[np.int64]
     token_type_ids: NDArray[np.int64]
+    features: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -34,7 +37,12 @@ class Batch:
         return self._rows(slice(None, middle)), self._rows(slice(middle, None))
 
     def _rows(self, rows: slice) -> "Batch":
-        return Batch(self.input_ids[rows], self.attention_mask[rows], self.token_type_ids[rows])
+        return Batch(
+            self.input_ids[rows],
+            self.attention_mask[rows],
+            self.token_type_ids[rows],
+            None if self.features is None else self.features[rows],
+        )
 
 
 def collate(
@@ -65,7 +73,10 @@ def collate(
         input_ids[row, start:end] = pair.ids
         attention_mask[row, start:end] = 1
         token_type_ids[row, start + pair.document_start : end] = 1
-    return Batch(input_ids, attention_mask, token_type_ids)
+    features = [pair.features for pair in pairs if pair.features is not None]
+    return Batch(
+        input_ids, attention_mask, token_type_ids, np.stack(features) if features else None
+    )
 
 
 def plan(

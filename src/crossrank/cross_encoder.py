@@ -145,7 +145,7 @@ class CrossEncoder(LoadedModel):
     def rank(
         self,
         query: str,
-        documents: Sequence[str],
+        documents: Sequence[Any],
         top_k: int | None = None,
         return_documents: bool = False,
         prompt_name: str | None = None,
@@ -168,7 +168,8 @@ class CrossEncoder(LoadedModel):
 
         Args:
             query: The query.
-            documents: The documents.
+            documents: The documents: strings, or for a model of another modality images or
+                recordings, see ``crossrank.multimodal``.
             top_k: How many to return; all by default.
             return_documents: Add each document as ``text``.
             prompt_name: As for ``predict``.
@@ -207,12 +208,16 @@ class CrossEncoder(LoadedModel):
         options = Options(
             resolved, _checked_batch_size(batch_size), count_truncated=return_truncation
         )
-        documents = _checked_documents(query, documents)
+        documents = _listed(documents)
+        read = [
+            check_pair((query, document), index, self._tokenizer.read)[1]
+            for index, document in enumerate(documents)
+        ]
         with progress_bar(len(documents), show=show_progress_bar, unit="document") as progress:
             found = score_documents(
                 self.scorer(device),
                 query,
-                documents,
+                read,
                 options,
                 how=long_documents,
                 window=window,
@@ -336,7 +341,7 @@ def _checked_batch_size(value: int | None) -> int | None:
     return value
 
 
-def _checked_documents(query: str, documents: Sequence[str]) -> list[str]:
-    if isinstance(documents, str):
-        raise InputError("documents must be a list of strings, received one string.")
-    return [check_pair((query, document), index)[1] for index, document in enumerate(documents)]
+def _listed(documents: Any) -> list[Any]:
+    if isinstance(documents, str | bytes) or not isinstance(documents, Iterable):
+        raise InputError(f"documents must be a list, received one {type(documents).__name__}.")
+    return list(documents)

@@ -22,6 +22,8 @@
 Each message says what was required, what was received and what to do.
 """
 
+from typing import Any
+
 
 class CrossRankError(Exception):
     """Root of all errors raised by crossrank."""
@@ -81,3 +83,11 @@ class TrainingError(CrossRankError):
 
 class LanguageModelError(CrossRankError):
     """A language model did not answer."""
+
+
+def describe(value: Any) -> str:
+    """Show a value that was received, in short."""
+    if value is None:
+        return "None"
+    shown = repr(value)
+    return f"{type(value).__name__} {shown if len(shown) <= 60 else shown[:57] + '...'}"

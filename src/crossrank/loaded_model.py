@@ -23,8 +23,9 @@ from crossrank.models import digest, locate, read_spec
 from crossrank.models.calibrations import read_calibration
 from crossrank.models.lengths import within_positions
 from crossrank.models.saving import push_model, save_model
+from crossrank.models.tokenizers import load_tokenizer
 from crossrank.scoring import Scorer
-from crossrank.tokenization import PairTokenizer, Truncation
+from crossrank.tokenization import Truncation
 from crossrank.types import Precision
 
 Devices = str | Sequence[str] | None
@@ -133,12 +134,7 @@ class LoadedModel:
         )
         self.prompts = {**self.spec.prompts, **(prompts or {})}
         self.default_prompt_name = default_prompt_name or self.spec.default_prompt_name
-        self._tokenizer = PairTokenizer(
-            self.spec.tokenizer_file,
-            self.spec.template,
-            max_length=self.spec.max_length,
-            truncation=truncation,
-        )
+        self._tokenizer = load_tokenizer(self.spec, truncation)
         self.activation_fn = activation_fn if activation_fn is not None else self.spec.activation
         self._cache = ScoreCache(cache) if isinstance(cache, str | Path) else cache
         self._load = functools.partial(
@@ -169,6 +165,15 @@ class LoadedModel:
     def num_labels(self) -> int:
         """Width of the logits; 1 for relevance and regression."""
         return self.spec.num_labels
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What documents may be: ``("text",)``, ``("image",)`` or ``("audio",)``."""
+        return self.spec.modalities
+
+    def supports(self, modality: str) -> bool:
+        """Say whether documents may be of this modality, e.g. ``"image"``."""
+        return modality in self.modalities
 
     @property
     def device(self) -> str:

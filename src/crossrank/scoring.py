@@ -20,17 +20,22 @@ from numpy.typing import NDArray
 from crossrank.backends.base import Backend
 from crossrank.batching import Batch, TokenBudget, collate, plan
 from crossrank.cache import Cache
-from crossrank.errors import InputError, InvalidScoreError, OutOfMemoryError
+from crossrank.errors import InputError, InvalidScoreError, OutOfMemoryError, describe
 from crossrank.languages import foreign_script
 from crossrank.models.spec import ModelSpec
-from crossrank.tokenization import Encoded, PairTokenizer
-from crossrank.types import Floats, Pair
+from crossrank.tokenization import Encoded, PairTokenizer, read_text
+from crossrank.types import AnyPair, Floats, Pair
 
 WINDOW = 4096
 """Pairs that are looked at together."""
 
 WINDOW_CHARACTERS = 8_000_000
-"""A window also ends after this many characters, so that long documents cannot fill the memory."""
+"""A window also ends after this many characters, or numbers that images and recordings become, so
+that long documents cannot fill the memory."""
+
+
+Read = Callable[[Any, str], Any]
+"""Checks a document: ``PairTokenizer.read``."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class Window:
         known: Logits that the cache knew.
     """
 
-    pairs: list[Pair]
+    pairs: list[AnyPair]
     slots: list[int]
     encoded: list[Encoded | None]
     known: list[Floats | None]
@@ -131,7 +136,7 @@ class Scorer:
         """Score an iterable of pairs, window by window.
 
         Args:
-            pairs: Pairs of strings. Read on the caller's thread, one window ahead.
+            pairs: Pairs of what the model reads. Read on the caller's thread, one window ahead.
             options: What the caller asks for.
             progress: Called with the number of pairs that have been scored since the last call.
 
@@ -139,10 +144,10 @@ class Scorer:
             One result a window, in input order.
 
         Raises:
-            InputError: An item is no pair of strings; the message names its index.
+            InputError: An item is no pair, or cannot be read; the message names its index.
             InvalidScoreError: The model answered NaN or infinity.
         """
-        windows = _windows(pairs, options.window)
+        windows = _windows(pairs, options.window, self.tokenizer.read)
         with ThreadPoolExecutor(1, thread_name_prefix="crossrank-tokenize") as ahead:
             pending: Future[Window] | None = None
             start = 0
@@ -157,16 +162,16 @@ class Scorer:
                 if pending is None:
                     return
 
-    def prepare(self, pairs: Sequence[Pair], options: Options) -> Window:
+    def prepare(self, pairs: Sequence[AnyPair], options: Options) -> Window:
         """Find the distinct pairs of a window, look them up in the cache, tokenise the others."""
-        positions: dict[Pair, int] = {}
+        positions: dict[AnyPair, int] = {}
         slots = [positions.setdefault(pair, len(positions)) for pair in pairs]
         distinct = list(positions)
         self._warn_of_foreign_script(distinct)
         known: list[Floats | None] = [None] * len(distinct)
         labels = self.spec.num_labels
         if self.cache is not None:
-            found = self.cache.get(self.namespace(options.prompt), distinct)
+            found = self.cache.get(self.namespace(options.prompt), _as_texts(distinct))
             # Others may write to a cache too: what cannot be this model's is not known.
             known = [row if row is not None and len(row) == labels else None for row in found]
         window = Window(distinct, slots, [None] * len(distinct), known)
@@ -205,7 +210,7 @@ class Scorer:
         self._check(logits, window, start)
         if self.cache is not None and todo:
             pairs = [window.pairs[slot] for slot in todo]
-            self.cache.put(self.namespace(options.prompt), pairs, computed)
+            self.cache.put(self.namespace(options.prompt), _as_texts(pairs), computed)
         cut = [
             pair.truncated_query + pair.truncated_document if pair else 0 for pair in window.encoded
         ]
@@ -236,7 +241,7 @@ class Scorer:
         """Send pairs to the backends in batches, each to the first that is free."""
         batches: queue.SimpleQueue[NDArray[np.intp]] = queue.SimpleQueue()
         count = 0
-        lengths = [len(pair.ids) for pair in pairs]
+        lengths = [pair.length for pair in pairs]
         for rows in plan(lengths, budget=self.token_budget, batch_size=options.batch_size):
             batches.put(rows)
             count += 1
@@ -278,11 +283,12 @@ class Scorer:
             self._budgets[id(backend)].halve(batch.input_ids.size)
         return np.concatenate([self._forward(backend, half) for half in batch.halves()])
 
-    def _warn_of_foreign_script(self, pairs: list[Pair]) -> None:
+    def _warn_of_foreign_script(self, pairs: list[AnyPair]) -> None:
         """Say once when a text is in a script that the model was not made for."""
         if self._warned_of_script:
             return
-        script = foreign_script(chain.from_iterable(pairs), self.spec.languages)
+        texts = (text for text in chain.from_iterable(pairs) if isinstance(text, str))
+        script = foreign_script(texts, self.spec.languages)
         if script is not None:
             self._warned_of_script = True
             warnings.warn(
@@ -326,11 +332,16 @@ def _present(pair: Encoded | None) -> Encoded:
     return pair
 
 
-def _windows(pairs: Iterable[Any], size: int) -> Iterator[list[Pair]]:
+def _as_texts(pairs: Sequence[AnyPair]) -> list[Pair]:
+    """What the cache knows pairs by: an image or a recording by its digest."""
+    return [(query, str(document)) for query, document in pairs]
+
+
+def _windows(pairs: Iterable[Any], size: int, read: Read) -> Iterator[list[AnyPair]]:
     """Cut an iterable into checked windows of at most ``size`` pairs."""
-    checked = (check_pair(item, index) for index, item in enumerate(pairs))
+    checked = (check_pair(item, index, read) for index, item in enumerate(pairs))
     while True:
-        window: list[Pair] = []
+        window: list[AnyPair] = []
         characters = 0
         for pair in islice(checked, size):
             window.append(pair)
@@ -342,12 +353,13 @@ def _windows(pairs: Iterable[Any], size: int) -> Iterator[list[Pair]]:
         yield window
 
 
-def check_pair(item: Any, index: int) -> Pair:
-    """Make sure that an item is a pair of strings.
+def check_pair(item: Any, index: int, read: Read | None = None) -> AnyPair:
+    """Make sure that an item is a pair.
 
     Args:
-        item: A tuple or list of two strings.
+        item: A tuple or list of two strings, or of a query and another document.
         index: Its position, for the message.
+        read: ``PairTokenizer.read`` of the model; by default documents are strings, too.
 
     Raises:
         InputError: It is something else.
@@ -363,7 +375,7 @@ def check_pair(item: Any, index: int) -> Pair:
     if isinstance(item, str) or not hasattr(item, "__len__") or not hasattr(item, "__getitem__"):
         raise InputError(
             f"The item at index {index} must be a pair (query, document) of strings, "
-            f"received {_describe(item)}."
+            f"received {describe(item)}."
         )
     if len(item) != 2:
         raise InputError(
@@ -374,17 +386,6 @@ def check_pair(item: Any, index: int) -> Pair:
         query, document = item[0], item[1]
     except (KeyError, TypeError):
         query = document = None
-    for role, text in (("query", query), ("document", document)):
-        if not isinstance(text, str):
-            raise InputError(
-                f"The {role} of the pair at index {index} must be a string, "
-                f"received {_describe(text)}."
-            )
-    return query, document
-
-
-def _describe(value: Any) -> str:
-    if value is None:
-        return "None"
-    shown = repr(value)
-    return f"{type(value).__name__} {shown if len(shown) <= 60 else shown[:57] + '...'}"
+    where = f"of the pair at index {index}"
+    query = read_text(query, f"The query {where}")
+    return query, (read or read_text)(document, f"The document {where}")

@@ -8,14 +8,14 @@ all its documents, and it is known how much of each text the model did not read.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from crossrank.errors import InputError, ModelFileError, UnsupportedModelError
-from crossrank.types import Pair
+from crossrank.errors import InputError, ModelFileError, UnsupportedModelError, describe
+from crossrank.types import AnyPair, Floats, Pair
 
 Ids = NDArray[np.int32]
 
@@ -82,12 +82,21 @@ class Encoded:
         truncated_query: Tokens of the query that were cut.
         truncated_document: Tokens of the document that were cut. Of a text so long that it was
             not tokenised to its end, only those that were seen count, unless all were asked for.
+        features: Of a document that is an image or a recording, which has no token ids.
+        positions: How many states the model computes of ``features``.
     """
 
     ids: Ids
     document_start: int
     truncated_query: int = 0
     truncated_document: int = 0
+    features: Floats | None = None
+    positions: int = 0
+
+    @property
+    def length(self) -> int:
+        """How much there is to compute: tokens, and positions of features."""
+        return len(self.ids) + self.positions
 
 
 @dataclass(frozen=True)
@@ -152,13 +161,25 @@ class PairTokenizer:
             )
         self._max_length = value
 
+    def read(self, document: Any, where: str) -> Any:
+        """Check a document before it is encoded.
+
+        Args:
+            document: What the caller gave.
+            where: Names it in messages, e.g. ``"The document of the pair at index 7"``.
+
+        Raises:
+            InputError: It is no string.
+        """
+        return read_text(document, where)
+
     @property
     def tokens_after(self) -> int:
         """How many tokens follow the document."""
         return len(self._frame.after) if self._frame else len(self._after())
 
     def encode(
-        self, pairs: Sequence[Pair], *, prompt: str | None = None, count_all: bool = False
+        self, pairs: Sequence[AnyPair], *, prompt: str | None = None, count_all: bool = False
     ) -> list[Encoded]:
         """Tokenise pairs.
 
@@ -343,6 +364,13 @@ def _read_frame(tokenizer: Tokenizer) -> _Frame:
         types_between=tuple(types[end_of_query:document]),
         type_of_document=types[document],
     )
+
+
+def read_text(value: Any, where: str) -> str:
+    """See that a value is a string; ``where`` names it in the message."""
+    if not isinstance(value, str):
+        raise InputError(f"{where} must be a string, received {describe(value)}.")
+    return value
 
 
 def replace_surrogates(text: str) -> str:

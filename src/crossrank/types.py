@@ -1,12 +1,16 @@
 """Small types that every layer shares."""
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 Pair = tuple[str, str]
 """A query and a document."""
+
+AnyPair = tuple[str, Any]
+"""A query and a document of any modality: a string, or what ``crossrank.multimodal`` made of an
+image or a recording, which like a string has a length, a hash and ``str()``, its digest."""
 
 Precision = Literal["fp32", "fp16", "bf16", "int8", "int4"]
 """What the weights of a model are computed in."""
@@ -27,7 +31,7 @@ class RankedDocument(TypedDict):
     Attributes:
         corpus_id: Position of the document in the list that was ranked.
         score: The score after the activation; higher is better.
-        text: The document, when ``return_documents=True``.
+        text: The document as it was given, when ``return_documents=True``.
         truncated_tokens: Tokens of query and document that the model did not read,
             when ``return_truncation=True``.
         span: Start and end character of the window that gave the score, when long
@@ -36,6 +40,6 @@ class RankedDocument(TypedDict):
 
     corpus_id: int
     score: float
-    text: NotRequired[str]
+    text: NotRequired[Any]
     truncated_tokens: NotRequired[int]
     span: NotRequired[tuple[int, int]]

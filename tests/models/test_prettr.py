@@ -157,7 +157,7 @@ def test_the_registry_needs_no_torch():
         "sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-    assert set(ARCHITECTURES) == {"prettr"}
+    assert set(ARCHITECTURES) == {"crossrank-fusion", "prettr"}
 
 
 def test_onnx_gives_the_same_logits(model, tmp_path: Path):

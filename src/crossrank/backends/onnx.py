@@ -102,7 +102,7 @@ class ONNXBackend(Backend):
         self._session = None
 
 
-_DTYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
+_DTYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(float)": np.float32}
 
 
 def _provider(onnxruntime: Any, device: str | None) -> str:

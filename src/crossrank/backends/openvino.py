@@ -147,7 +147,7 @@ class OpenVINOBackend(Backend):
         for name, dtype in self._inputs.items():
             fill = self._pad_token_id if name == "input_ids" else 0
             array = getattr(batch, name)
-            if extra:
+            if extra and name != "features":
                 array = np.pad(array, ((0, 0), (0, extra)), constant_values=fill)
             feed[name] = np.ascontiguousarray(array, dtype=dtype)
         return feed

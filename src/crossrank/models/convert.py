@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -18,8 +18,8 @@ from crossrank.optional import installed, require
 if TYPE_CHECKING:
     from torch import nn
 
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-"""What ``forward`` of every torch module of crossrank takes, in this order."""
+INPUTS = ("input_ids", "attention_mask", "token_type_ids", "features")
+"""What ``forward`` of crossrank's torch modules takes, in this order; of texts the first three."""
 
 _FORMAT = 1
 """Changes when files that were converted before must not be used any more."""
@@ -83,19 +83,21 @@ def _convert(spec: ModelSpec, file: Path) -> None:
     from crossrank.models.torch_modules import load_module
 
     # The attention that is written out step by step is what engines recognise and fuse.
-    to_onnx(load_module(spec, options={"attn_implementation": "eager"}), file)
+    module = load_module(spec, options={"attn_implementation": "eager"})
+    to_onnx(module, file, spec.config.get("document_shape"))
 
 
-def to_onnx(module: "nn.Module", path: Path) -> None:
+def to_onnx(module: "nn.Module", path: Path, features: Sequence[int] | None = None) -> None:
     """Write a torch module as an ONNX file that takes any number of pairs of any length.
 
     Inputs are ``input_ids``, ``attention_mask`` and ``token_type_ids``, int64 ``[pairs, length]``,
-    without those that the network does not use; the output is ``logits``, fp32
-    ``[pairs, labels]``.
+    without those that the network does not use, and for documents of another modality
+    ``features``, fp32 ``[pairs, ...]``; the output is ``logits``, fp32 ``[pairs, labels]``.
 
     Args:
-        module: Its ``forward`` takes the three inputs and gives logits.
+        module: Its ``forward`` takes the inputs and gives logits.
         path: The file. Weights of more than 2 GB go to ``<path>.data`` beside it.
+        features: The shape of one document's features, where the network takes them.
 
     Raises:
         MissingDependencyError: torch, onnx or onnxscript is not installed.
@@ -107,15 +109,20 @@ def to_onnx(module: "nn.Module", path: Path) -> None:
     ids = torch.ones((2, 11), dtype=torch.int64)
     mask = torch.ones_like(ids)
     mask[1, 8:] = 0  # an example without padding lets the tracer drop the mask
-    both = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+    example = [ids, mask, torch.zeros_like(ids)]
+    shapes = [{0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}] * 3
+    if features is not None:
+        example.append(torch.zeros((2, *features)))
+        shapes.append({0: torch.export.Dim.DYNAMIC})
+    names = INPUTS[: len(example)]
     with _quiet(), torch.inference_mode():
         try:
             program = torch.onnx.export(
                 module,
-                (ids, mask, torch.zeros_like(ids)),
-                input_names=list(INPUTS),
+                tuple(example),
+                input_names=list(names),
                 output_names=["logits"],
-                dynamic_shapes=dict.fromkeys(INPUTS, both),
+                dynamic_shapes=dict(zip(names, shapes, strict=True)),
                 dynamo=True,
                 verbose=False,
             )

@@ -106,8 +106,11 @@ def digest(spec: ModelSpec, files: Iterable[Path] = ()) -> str:
         A SHA-256 as hexadecimal digits. Files that did not change are not read again.
     """
     total = hashlib.sha256(json.dumps(spec.config, sort_keys=True, default=str).encode())
-    heads = sorted(spec.folder.glob("[0-9]*_*/config.json"))
-    for path in [*files, spec.tokenizer_file, *heads]:
+    settings = [
+        *spec.folder.glob("[0-9]*_*/config.json"),
+        *spec.folder.glob("preprocessor_config.json"),
+    ]
+    for path in [*files, spec.tokenizer_file, *sorted(settings)]:
         names = list_names(path.parent)
         for part in (path, *(path.parent / name for name in companions(path.name, names))):
             state = part.stat()

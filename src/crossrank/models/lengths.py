@@ -19,6 +19,7 @@ _COUNT_FROM_PADDING = {
 _LEARNED_POSITIONS = _COUNT_FROM_PADDING | {
     "albert",
     "bert",
+    "crossrank-fusion",
     "distilbert",
     "electra",
     "ernie",

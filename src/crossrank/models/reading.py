@@ -96,6 +96,7 @@ def read_spec(
         languages=read_languages(folder / "README.md"),
         true_token=true_token,
         false_token=false_token,
+        modalities=(str(config.get("modality", "text")),) if kind == "native" else ("text",),
         trust_remote_code=trust_remote_code,
     )
 

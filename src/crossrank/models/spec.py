@@ -36,6 +36,7 @@ class ModelSpec:
         true_token: Id of the answer that means "relevant", for language models.
         false_token: Id of the answer that means "not relevant"; ``None`` where the logit of
             ``true_token`` alone is the score.
+        modalities: What documents may be: ``"text"``, ``"image"`` or ``"audio"``. Queries are text.
         trust_remote_code: The caller allows model code that comes with the model to run.
     """
 
@@ -55,4 +56,5 @@ class ModelSpec:
     languages: tuple[str, ...] = ()
     true_token: int | None = None
     false_token: int | None = None
+    modalities: tuple[str, ...] = ("text",)
     trust_remote_code: bool = False

@@ -114,6 +114,11 @@ def _read(model: str | Path) -> ModelSpec:
             f"{spec.name} is a language model ({spec.kind}), which crossrank runs on torch only; "
             "classifiers can be exported."
         )
+    if spec.modalities != ("text",):
+        raise ExportError(
+            f"{spec.name} reads {spec.modalities[0]} documents: export judges models on texts. "
+            "backend='onnx' and backend='openvino' run it in fp32 without an export."
+        )
     return spec
 
 

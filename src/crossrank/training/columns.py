@@ -14,16 +14,18 @@ two texts                                   a number: label, labels, score, scor
 a text and a list of documents              a list: label, labels, score, scores    a list
 ==========================================  ======================================  =============
 
-Wherever there are labels, ``teacher_scores`` may stand beside them or in their place.
+Wherever there are labels, ``teacher_scores`` may stand beside them or in their place. Documents may
+be of the features ``Image`` or ``Audio`` of ``datasets``, too, which are not decoded here.
 """
 
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn, get_args
 
 from crossrank.errors import InputError
+from crossrank.multimodal.media import Modality, read_media
 from crossrank.training.examples import Example
 
 LABELS = ("label", "labels", "score", "scores")
@@ -56,6 +58,7 @@ class Columns:
         labels: The column of labels.
         teacher: The column of a teacher's scores, which are the labels too where there are none.
         positive_first: Whether the first document has the label 1 and the others 0.
+        modality: What documents are, where they are no texts.
     """
 
     source: str
@@ -65,6 +68,7 @@ class Columns:
     labels: str | None = None
     teacher: str | None = None
     positive_first: bool = False
+    modality: Modality | None = None
 
     def example(self, row: Mapping[str, Any], number: int, dataset: int = 0) -> Example:
         """Read a row.
@@ -79,9 +83,10 @@ class Columns:
                 or fewer of them than documents; the message names dataset, row and column.
         """
         cell = _Cell(self.source, number, row)
-        documents = tuple(cell.text(name) for name in self.texts)
+        documents = tuple(cell.document(name, self.modality) for name in self.texts)
         if self.listed:
-            documents += cell.texts(self.listed, least=0 if self.texts else 1)
+            least = 0 if self.texts else 1
+            documents += cell.documents(self.listed, self.modality, least=least)
         teacher = self._teacher_scores(cell, len(documents))
         if self.positive_first:
             labels = (1.0,) + (0.0,) * (len(documents) - 1)
@@ -124,7 +129,7 @@ class Examples(Sequence[Example]):
         self.columns = recognise(dataset.features, source)
         if not len(dataset):
             raise InputError(f"{source}: at least one row is required, and there is none.")
-        self.dataset = dataset.with_format(None)
+        self.dataset = dataset.with_format("arrow")  # images and recordings as their files are
         self.number = number
 
     def __len__(self) -> int:
@@ -134,13 +139,12 @@ class Examples(Sequence[Example]):
         if isinstance(position, slice):
             return [self[row] for row in range(*position.indices(len(self)))]
         row = range(len(self))[position]
-        return self.columns.example(self.dataset[row], row, self.number)
+        return self.columns.example(self.dataset[row].to_pylist()[0], row, self.number)
 
     def __iter__(self) -> Iterator[Example]:
         number = 0
         for batch in self.dataset.iter(batch_size=_ROWS_AT_ONCE):
-            for values in zip(*batch.values(), strict=True):
-                row = dict(zip(batch, values, strict=True))
+            for row in batch.to_pylist():
                 yield self.columns.example(row, number, self.number)
                 number += 1
 
@@ -163,19 +167,24 @@ def recognise(features: Mapping[str, Any], source: str = "the dataset") -> Colum
         'score'
     """
     table = _Table(source, {name: _kind(feature) for name, feature in features.items()})
-    texts, lists = table.named("text"), table.named("texts")
+    texts = table.named("text")
+    single, lists, modality = table.documents()
     labels, teacher = table.numbers()
     if not texts:
         table.refuse("A column of queries is required, and none holds texts.")
     query = next((name for name in texts if name in _QUERIES), texts[0])
-    documents = [name for name in texts if name != query]
+    documents = [name for name in single if name != query]
+    if modality is not None:
+        table.refuse_all_but({query, *documents, *lists})
     if lists and not documents:
-        return _list(table, query, lists, labels, teacher)
-    if not documents:
+        found = _list(table, query, lists, labels, teacher)
+    elif not documents:
         table.refuse("A column of documents is required beside the queries.")
-    if len(documents) == 1 and not lists and (labels or teacher):
-        return _pair(table, query, documents[0], labels, teacher)
-    return _tuple(table, query, documents, lists, labels, teacher)
+    elif len(documents) == 1 and not lists and (labels or teacher):
+        found = _pair(table, query, documents[0], labels, teacher)
+    else:
+        found = _tuple(table, query, documents, lists, labels, teacher)
+    return replace(found, modality=modality)
 
 
 def _pair(
@@ -228,7 +237,10 @@ def _tuple(
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """The columns of a dataset, by what they hold: text, texts, number, numbers, or other."""
+    """The columns of a dataset, by what they hold.
+
+    That is: text, image, audio, number, their plurals for lists of them, or other.
+    """
 
     source: str
     kinds: dict[str, str] = field(default_factory=dict)
@@ -236,18 +248,35 @@ class _Table:
     def named(self, kind: str) -> list[str]:
         return [name for name, own in self.kinds.items() if own == kind and not is_target(name)]
 
+    def documents(self) -> tuple[list[str], list[str], Modality | None]:
+        """The columns of single documents, queries among them if they are texts; of lists; what of.
+
+        Where there are images or recordings, texts are queries.
+        """
+        for modality in get_args(Modality):
+            single, lists = self.named(modality), self.named(f"{modality}s")
+            if single or lists:
+                return single, lists, modality
+        return self.named("text"), self.named("texts"), None
+
     def numbers(self) -> tuple[str | None, str | None]:
         """The columns of labels and of teacher scores."""
         for name, kind in self.kinds.items():
             if kind == "other":
                 self.refuse(f"{name!r} holds neither texts nor numbers nor lists of them.")
-            if is_target(name) and kind in ("text", "texts"):
+            if is_target(name) and kind not in ("number", "numbers"):
                 self.refuse(f"{name!r} must hold numbers. Encode classes as 0, 1, 2 and so on.")
             if not is_target(name) and kind in ("number", "numbers"):
                 self.refuse(f"{name!r} is a column too many.")
         labels = [name for name in self.kinds if name in LABELS]
         self.at_most_one(labels)
         return labels[0] if labels else None, TEACHER if TEACHER in self.kinds else None
+
+    def refuse_all_but(self, known: set[str]) -> None:
+        """Refuse texts, images and recordings in columns that are not known."""
+        for name, kind in self.kinds.items():
+            if name not in known and not kind.startswith("number"):
+                self.refuse(f"{name!r} is a column too many.")
 
     def at_most_one(self, names: Sequence[str]) -> None:
         if len(names) > 1:
@@ -280,10 +309,17 @@ class _Cell:
             self._refuse(column, "a text is required", value)
         return value
 
-    def texts(self, column: str, *, least: int) -> tuple[str, ...]:
+    def document(self, column: str, modality: Modality | None) -> Any:
+        if modality is None:
+            return self.text(column)
+        return read_media(self.row[column], modality, self._place(column))
+
+    def documents(self, column: str, modality: Modality | None, *, least: int) -> tuple[Any, ...]:
         values = self.row[column]
         if not isinstance(values, list) or len(values) < least:
             self._refuse(column, "a list of documents is required", values)
+        if modality is not None:
+            return tuple(read_media(value, modality, self._place(column)) for value in values)
         for value in values:
             if not isinstance(value, str):
                 self._refuse(column, "each document must be a text", value)
@@ -301,11 +337,11 @@ class _Cell:
                 self._refuse(column, "a finite number is required", value)
         return tuple(map(float, values))
 
+    def _place(self, column: str) -> str:
+        return f"{self.source}, row {self.number + 1}, column {column!r}"
+
     def _refuse(self, column: str, wanted: str, value: Any) -> NoReturn:
-        raise InputError(
-            f"{self.source}, row {self.number + 1}, column {column!r}: {wanted}, "
-            f"received {value!r:.80}."
-        )
+        raise InputError(f"{self._place(column)}: {wanted}, received {value!r:.80}.")
 
 
 def is_target(name: str) -> bool:
@@ -318,8 +354,10 @@ def _kind(feature: Any) -> str:
     inner = getattr(feature, "feature", None)
     if inner is not None:
         kind = _kind(inner)
-        return kind + "s" if kind in ("text", "number") else "other"
+        return kind + "s" if kind in ("text", "number", "image", "audio") else "other"
     dtype = str(getattr(feature, "dtype", None))
+    if type(feature).__name__ in ("Image", "Audio"):
+        return type(feature).__name__.lower()
     if dtype in ("string", "large_string", "string_view"):
         return "text"
     return "number" if re.match("bool|u?int|float", dtype) else "other"

@@ -104,7 +104,9 @@ class Scorer:
             torch.from_numpy(array).to(self.device)
             for array in (batch.input_ids, batch.attention_mask, batch.token_type_ids)
         )
-        logits: Tensor = self.model(ids, mask if padded else None, types)
+        features = [] if batch.features is None else [torch.from_numpy(batch.features)]
+        more = [part.to(self.device) for part in features]
+        logits: Tensor = self.model(ids, mask if padded else None, types, *more)
         return logits
 
 
@@ -145,7 +147,7 @@ class Step:
             chosen = batch.select(rows)
             share = len(rows) / len(batch)
             last = number == len(parts) - 1
-            fits = sum(len(pair.ids) for pair in chosen.encoded) <= self.part
+            fits = sum(pair.length for pair in chosen.encoded) <= self.part
             value, scores = (self._direct if fits else self._cached)(chosen, share, last)
             total = value if total is None else total + value
             logits.append(scores)
@@ -184,7 +186,7 @@ class Step:
         return value.detach(), logits.detach()
 
     def _plan(self, batch: TrainingBatch) -> Iterator[tuple[NDArray[np.intp], list[Encoded]]]:
-        for rows in plan([len(pair.ids) for pair in batch.encoded], self.mini_batch):
+        for rows in plan([pair.length for pair in batch.encoded], self.mini_batch):
             yield rows, [batch.encoded[row] for row in rows]
 
     def _assemble(self, outputs: list[Tensor], batch: TrainingBatch) -> Tensor:
@@ -201,7 +203,7 @@ def split(batch: TrainingBatch, tokens: int) -> Iterator[NDArray[np.intp]]:
         Rows of the batch, in order.
     """
     sizes = np.zeros(len(batch), dtype=np.int64)
-    np.add.at(sizes, batch.rows.cpu().numpy(), [len(pair.ids) for pair in batch.encoded])
+    np.add.at(sizes, batch.rows.cpu().numpy(), [pair.length for pair in batch.encoded])
     start = 0
     for end in range(1, len(batch) + 1):
         if end == len(batch) or sizes[start : end + 1].sum() > tokens:

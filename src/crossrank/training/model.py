@@ -15,6 +15,7 @@ from crossrank import activations
 from crossrank.errors import InputError, UnsupportedModelError
 from crossrank.models import ModelSpec, locate, read_spec
 from crossrank.models.saving import save_trained
+from crossrank.models.tokenizers import load_tokenizer
 from crossrank.models.torch_modules import load_module
 from crossrank.tokenization import PairTokenizer, Truncation
 from crossrank.training.parameters import depths, encoder_linears
@@ -46,7 +47,7 @@ class TrainableModel:
     Attributes:
         spec: What the folder it was loaded from says about it.
         module: Computes logits ``[pairs, labels]`` in fp32 of ``input_ids, attention_mask,
-            token_type_ids``.
+            token_type_ids`` and, of documents that are no texts, ``features``.
         tokenizer: Pairs to token ids.
         lora: How it is adapted, if it is.
     """
@@ -113,10 +114,7 @@ class TrainableModel:
             # That a new head starts at random is what training is for.
             warnings.filterwarnings("ignore", message=".*holds no weights for.*")
             module = load_module(spec, options=model_kwargs)
-        tokenizer = PairTokenizer(
-            spec.tokenizer_file, spec.template, max_length=spec.max_length, truncation=truncation
-        )
-        return cls(spec, module, tokenizer, lora)
+        return cls(spec, module, load_tokenizer(spec, truncation), lora)
 
     def save(self, folder: str | Path, activation: str) -> None:
         """Write a folder that ``CrossEncoder`` and other libraries load; LoRA is merged.

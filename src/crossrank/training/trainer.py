@@ -226,7 +226,7 @@ class CrossEncoderTrainer(Trainer):
         encoded = self.trainable.tokenizer.encode(pairs)
         logits = np.empty((len(pairs), self.trainable.spec.num_labels), dtype=np.float32)
         with torch.no_grad(), self.compute_loss_context_manager():
-            lengths = [len(pair.ids) for pair in encoded]
+            lengths = [pair.length for pair in encoded]
             for rows in plan(lengths, budget=self.args.mini_batch_tokens or 0):
                 scores = scorer([encoded[row] for row in rows])
                 logits[rows] = scores.float().cpu().numpy()

@@ -8,14 +8,18 @@ from crossrank.optional import require
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-ARCHITECTURES = {"prettr": "crossrank.models.architectures.prettr:PreTTR"}
+ARCHITECTURES = {
+    "crossrank-fusion": "crossrank.models.architectures.fusion:Fusion",
+    "prettr": "crossrank.models.architectures.prettr:PreTTR",
+}
 
 
 def load_class(model_type: str) -> "type[PreTrainedModel]":
     """Import the network that a model's ``config.json`` names.
 
     Its ``from_pretrained`` and ``save_pretrained`` read and write a folder, its ``forward`` takes
-    ``input_ids, attention_mask, token_type_ids`` and returns logits ``[pairs, labels]``.
+    ``input_ids, attention_mask, token_type_ids``, one of several modalities also ``features``, and
+    returns logits ``[pairs, labels]``.
 
     Raises:
         UnsupportedModelError: No network of ours has this name.

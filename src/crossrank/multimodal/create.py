@@ -1,0 +1,162 @@
+"""Making a fusion cross-encoder of a text encoder and an image or audio encoder."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crossrank.errors import InputError, UnsupportedModelError
+from crossrank.models.reading import read_json
+from crossrank.models.tokenizer_files import tokenizer_file
+from crossrank.multimodal.media import Modality
+from crossrank.multimodal.tokenizer import PROCESSOR, load_processor
+from crossrank.optional import require
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+    Encoder = str | Path | PretrainedConfig
+
+
+def create_fusion(
+    folder: str | Path,
+    *,
+    text: "Encoder",
+    document: "Encoder",
+    modality: Modality,
+    tokenizer: str | Path | None = None,
+    processor: dict[str, Any] | None = None,
+    seed: int = 42,
+    **join: Any,
+) -> Path:
+    """Write the folder of a new fusion cross-encoder, which training can start from.
+
+    Args:
+        folder: Where to; made when it does not exist.
+        text: The text encoder: a folder of transformers with weights, or a config for random ones.
+        document: The image or audio encoder, likewise: ViT, CLIP's and SigLIP's vision towers, the
+            Audio Spectrogram Transformer, Wav2Vec2 ...
+        modality: What documents are: ``"image"`` or ``"audio"``.
+        tokenizer: A folder or ``tokenizer.json``; by default that of ``text``.
+        processor: The values of a ``preprocessor_config.json``; by default those of ``document``.
+        seed: Decides the start of new weights.
+        join: Settings of ``FusionConfig``: ``join="pooled"`` or ``"cross_attention"``,
+            ``join_size``, ``join_layers``, ``join_heads``, ``num_labels``.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: A tokenizer or a processor is needed and not given.
+        UnsupportedModelError: An encoder or a processor is of a kind that is not supported.
+        MissingDependencyError: torch or transformers is not installed.
+    """
+    transformers = require("transformers", extra="torch")
+    fusion = require("crossrank.models.architectures.fusion", extra="torch")
+    weights = require("crossrank.models.torch_modules.weights", extra="torch")
+    transformers.set_seed(seed)
+    config, document_config = _config(text), _config(document)
+    settings = processor if processor is not None else _settings(document)
+    shape = document_shape(document_config, modality, settings)
+    load_processor(settings, shape)  # a wrong one is refused now, not when a model is loaded
+    model = fusion.Fusion(
+        fusion.FusionConfig(config, document_config, modality, document_shape=shape, **join)
+    )
+    model.config.document_positions = _count_positions(model, shape)
+    for encoder, source in ((model.text_encoder, text), (model.document_encoder, document)):
+        if isinstance(source, str | Path):
+            _fill(encoder, source)
+    target = Path(folder)
+    with weights.no_progress_bar():
+        model.save_pretrained(target)
+    _write_tokenizer(target, tokenizer if tokenizer is not None else text, config)
+    _write(target / PROCESSOR, settings)
+    return target
+
+
+def document_shape(
+    config: "PretrainedConfig", modality: Modality, settings: dict[str, Any]
+) -> list[int]:
+    """Tell the shape of one document's features.
+
+    Args:
+        config: The document encoder's.
+        modality: What documents are.
+        settings: The ``preprocessor_config.json``; says how long waveforms are.
+
+    Returns:
+        Channels, height and width; frames and mel bins; or samples.
+
+    Raises:
+        InputError: A waveform's length is not given.
+        UnsupportedModelError: The encoder says nothing of its input.
+    """
+    if getattr(config, "is_encoder_decoder", False):
+        raise UnsupportedModelError(
+            f"An encoder is required, and {config.model_type} has a decoder too."
+        )
+    if modality == "image" and hasattr(config, "image_size"):
+        size = config.image_size
+        height, width = (size, size) if isinstance(size, int) else size
+        return [int(getattr(config, "num_channels", 3)), int(height), int(width)]
+    if modality == "audio" and hasattr(config, "num_mel_bins"):
+        return [int(config.max_length), int(config.num_mel_bins)]
+    if modality == "audio" and hasattr(config, "conv_stride"):
+        if "max_length" not in settings:
+            raise InputError(
+                "The processor of a model that reads waveforms needs max_length: how many samples "
+                "of a recording are read."
+            )
+        return [int(settings["max_length"])]
+    raise UnsupportedModelError(
+        f"{config.model_type} is not known as an encoder of {modality} documents."
+    )
+
+
+def _config(encoder: "Encoder") -> Any:
+    if not isinstance(encoder, str | Path):
+        return encoder
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(encoder, local_files_only=True)
+
+
+def _settings(document: "Encoder") -> dict[str, Any]:
+    if not isinstance(document, str | Path):
+        raise InputError("A document encoder that is given as a config needs a processor.")
+    return read_json(Path(document) / PROCESSOR)
+
+
+def _fill(encoder: "PreTrainedModel", source: str | Path) -> None:
+    """Take the weights of a pretrained encoder."""
+    from transformers import AutoModel
+
+    from crossrank.models.torch_modules.weights import clear_errors, no_progress_bar
+
+    with clear_errors(Path(source)), no_progress_bar():
+        given = AutoModel.from_pretrained(source, use_safetensors=True, local_files_only=True)
+    # What is over is the pooling layer of the encoder; what is missing would start at random.
+    missing = encoder.load_state_dict(given.state_dict(), strict=False).missing_keys
+    if missing:
+        raise UnsupportedModelError(f"{source} has no weights for {', '.join(sorted(missing))}.")
+
+
+def _count_positions(model: Any, shape: list[int]) -> int:
+    import torch
+
+    with torch.no_grad():
+        return int(model.eval().document_states(torch.zeros(1, *shape)).shape[1])
+
+
+def _write_tokenizer(target: Path, source: "Encoder", config: "PretrainedConfig") -> None:
+    if not isinstance(source, str | Path):
+        raise InputError("A text encoder that is given as a config needs a tokenizer.")
+    file = Path(source) if Path(source).is_file() else tokenizer_file(Path(source))
+    (target / "tokenizer.json").write_bytes(file.read_bytes())
+    saved = file.parent / "tokenizer_config.json"
+    settings = read_json(saved) if saved.is_file() else {}
+    longest = getattr(config, "max_position_embeddings", None)
+    _write(target / "tokenizer_config.json", {"model_max_length": longest} | settings)
+
+
+def _write(file: Path, values: dict[str, Any]) -> None:
+    file.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

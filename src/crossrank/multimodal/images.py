@@ -1,0 +1,143 @@
+"""Images to arrays of pixels, as the image processors of transformers make them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from crossrank.errors import InputError, UnsupportedModelError
+from crossrank.multimodal.media import Media
+from crossrank.optional import require
+from crossrank.types import Floats
+
+MAX_PIXELS = 50_000_000
+"""Larger images are refused before they are decoded: a small file can claim any size."""
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+"""What is opened; other formats of Pillow call programs, or are read by rarely used code."""
+
+
+@dataclass(frozen=True)
+class ImageProcessor:
+    """Resizes, rescales and normalises.
+
+    Attributes:
+        channels: 3, or 1 for grey.
+        height: In pixels.
+        width: In pixels.
+        resample: Pillow's number of the filter; 2 is bilinear.
+        scale: What pixels from 0 to 255 are multiplied with.
+        mean: Subtracted, a number a channel.
+        std: Divided by, a number a channel.
+    """
+
+    channels: int
+    height: int
+    width: int
+    resample: int = 2
+    scale: float = 1 / 255
+    mean: tuple[float, ...] = (0.5,)
+    std: tuple[float, ...] = (0.5,)
+
+    @classmethod
+    def of(cls, settings: dict[str, Any], shape: list[int]) -> Self:
+        """Read the ``preprocessor_config.json`` of transformers.
+
+        Args:
+            settings: Its values.
+            shape: Channels, height and width of the pixels that the model reads.
+
+        Raises:
+            UnsupportedModelError: It asks for what is not done here.
+        """
+        channels, height, width = shape
+        size = settings.get("size", {})
+        size = {"height": size, "width": size} if isinstance(size, int) else size
+        if settings.get("do_center_crop") or size != {"height": height, "width": width}:
+            raise UnsupportedModelError(
+                f"The processor must resize images to the {height} times {width} pixels that the "
+                f"model reads, without a crop; its size is {size}. Change preprocessor_config.json."
+            )
+        normalise = settings.get("do_normalize", True)
+        rescale = settings.get("do_rescale", True)
+        return cls(
+            channels,
+            height,
+            width,
+            resample=int(settings.get("resample", 2)),
+            scale=float(settings.get("rescale_factor", 1 / 255)) if rescale else 1.0,
+            mean=tuple(settings.get("image_mean", (0.5,))) if normalise else (0.0,),
+            std=tuple(settings.get("image_std", (0.5,))) if normalise else (1.0,),
+        )
+
+    def __call__(self, media: Media) -> Floats:
+        """Decode an image and make pixels ``[channels, height, width]`` of it.
+
+        Raises:
+            InputError: It cannot be decoded, or is too large; the message names it.
+        """
+        image = read_image(media, "L" if self.channels == 1 else "RGB")
+        if image.size != (self.width, self.height):
+            image = image.resize((self.width, self.height), resample=self.resample)
+        pixels = np.asarray(image, dtype=np.float32).reshape(self.height, self.width, self.channels)
+        mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
+        return np.ascontiguousarray(
+            ((pixels * np.float32(self.scale) - mean) / std).transpose(2, 0, 1)
+        )
+
+
+def read_image(media: Media, mode: str = "RGB") -> Any:
+    """Decode an image.
+
+    Args:
+        media: The image. It is turned as its camera says.
+        mode: ``"RGB"`` or ``"L"``; other colours are converted.
+
+    Returns:
+        An image of Pillow.
+
+    Raises:
+        InputError: It cannot be decoded, or has more than ``MAX_PIXELS``; the message names it.
+    """
+    pillow = require("PIL.Image", extra="multimodal")
+    turn = require("PIL.ImageOps", extra="multimodal").exif_transpose
+    try:
+        if not isinstance(media.source, bytes | Path):
+            return turn(_checked(media, _made(media.source, pillow))).convert(mode)
+        with media.open() as file:
+            image = _checked(media, pillow.open(file, formats=FORMATS))
+            return turn(image).convert(mode)
+    except (pillow.DecompressionBombError, pillow.DecompressionBombWarning) as error:
+        raise _too_large(media, str(error)) from error
+    except InputError:
+        raise
+    # Decoders raise whatever a damaged file makes them stumble on.
+    except Exception as error:
+        raise InputError(
+            f"{media.name} must be a whole image ({', '.join(FORMATS)}), and cannot be decoded: "
+            f"{str(error) or type(error).__name__}."
+        ) from error
+
+
+def _made(source: Any, pillow: Any) -> Any:
+    """Make an image of an array; an image of Pillow is one."""
+    if not isinstance(source, np.ndarray):
+        return source
+    if source.dtype != np.uint8:
+        source = (source * 255).round().astype(np.uint8)
+    return pillow.fromarray(source[:, :, 0] if source.shape[2:] == (1,) else source)
+
+
+def _checked(media: Media, image: Any) -> Any:
+    """Look at the size that an image claims, before it is decoded."""
+    if image.width * image.height > MAX_PIXELS:
+        raise _too_large(media, f"{image.width} times {image.height}")
+    return image
+
+
+def _too_large(media: Media, received: str) -> InputError:
+    return InputError(
+        f"{media.name} must have at most {MAX_PIXELS:,} pixels, received {received}. "
+        "Make it smaller: models look at far fewer."
+    )
