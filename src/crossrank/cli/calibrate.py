@@ -62,7 +62,7 @@ def calibrate(
     judged_only: Annotated[
         bool,
         typer.Option(
-            "--judged-only", help="Leave out candidates without judgement: not as irrelevant."
+            "--judged-only", help="Leave out unjudged candidates, which else count as irrelevant."
         ),
     ] = False,
     depth: Annotated[int, typer.Option(min=1, help="Candidates a query of a collection.")] = 100,
