@@ -15,6 +15,7 @@ from crossrank.cli.calibrate import calibrate
 from crossrank.cli.compare import compare
 from crossrank.cli.demo import demo
 from crossrank.cli.distill import distill
+from crossrank.cli.evaluate import evaluate
 from crossrank.cli.explain import explain
 from crossrank.cli.export import export
 from crossrank.cli.index import index
@@ -73,6 +74,7 @@ COMMANDS = (
     rank,
     score,
     explain,
+    evaluate,
     compare,
     calibrate,
     info,
