@@ -12,6 +12,7 @@ from crossrank.cli.index import INDEX, IndexFolder
 from crossrank.cli.reporting import say
 
 if TYPE_CHECKING:
+    from crossrank.cross_encoder import CrossEncoder
     from crossrank.retrieval.index import SearchIndex
     from crossrank.retrieval.pipeline import SearchResult
 
@@ -66,21 +67,29 @@ def search(
         opened.retriever, encoder, opened.texts, depth=depth, top_k=top_k, unique=unique
     )
     result = pipeline(query, budget_ms=budget_ms)
-    write = _lines if format == "jsonl" else _text
-    sys.stdout.writelines(f"{line}\n" for line in write(opened, result))
+    rows = _rows(opened, result, encoder)
+    sys.stdout.writelines(f"{line}\n" for line in _WRITERS[format](rows))
     stages = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in result.seconds.items())
     say(f"{len(opened):,} chunks; {result.depth} of them reranked; {stages}.")
 
 
-def _rows(index: "SearchIndex", result: "SearchResult") -> list[dict[str, Any]]:
-    rows = []
+Rows = list[dict[str, Any]]
+
+
+def _rows(index: "SearchIndex", result: "SearchResult", model: "CrossEncoder") -> Rows:
+    """Say of each hit where it is; scores are the model's, after its activation."""
+    import numpy as np
+
+    logits = np.array([[hit.score] for hit in result.hits if hit.score is not None], np.float32)
+    scores = iter(model.finisher()(logits).tolist() if len(logits) else [])
+    rows: Rows = []
     for rank, hit in enumerate(result.hits, 1):
         found = index[hit.position]
         chunk = found.chunk
         rows.append(
             {
                 "rank": rank,
-                "score": hit.score,
+                "score": None if hit.score is None else next(scores),
                 "first_stage_rank": hit.first_stage_rank,
                 "path": found.path,
                 "place": chunk.place,
@@ -93,16 +102,19 @@ def _rows(index: "SearchIndex", result: "SearchResult") -> list[dict[str, Any]]:
     return rows
 
 
-def _lines(index: "SearchIndex", result: "SearchResult") -> list[str]:
-    return [json.dumps(row, ensure_ascii=False) for row in _rows(index, result)]
+def _jsonl(rows: Rows) -> list[str]:
+    return [json.dumps(row, ensure_ascii=False) for row in rows]
 
 
-def _text(index: "SearchIndex", result: "SearchResult") -> list[str]:
+def _text(rows: Rows) -> list[str]:
     lines = []
-    for row in _rows(index, result):
+    for row in rows:
         score = "not reranked" if row["score"] is None else f"{row['score']:.2f}"
         where = ", ".join(filter(None, [row["path"], row["place"], row["heading"]]))
         shown = " ".join(row["text"].split())
         lines.append(f"{row['rank']}. {where} ({score})")
         lines.append(f"   {shown[:SHOWN]}{'…' if len(shown) > SHOWN else ''}")
     return lines
+
+
+_WRITERS = {"text": _text, "jsonl": _jsonl}
