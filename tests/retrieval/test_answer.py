@@ -93,6 +93,15 @@ def test_a_question_that_the_documents_do_not_answer_is_refused(
     assert len(received) == 1
 
 
+def test_the_threshold_may_be_a_calibrated_probability(
+    index: SearchIndex, model: CrossEncoder, tmp_path: Path
+) -> None:
+    from crossrank.errors import CrossRankError
+
+    with pytest.raises(CrossRankError, match="crossrank calibrate"):
+        answerer(index, model, "http://x/v1", calibrated=True)
+
+
 def test_citations_of_every_form() -> None:
     answer = cite("One [2]. Two [1, 3]. Three [2][9]. No [x] and no [12345].", [])
     assert (answer.cited, answer.unknown) == ([], [2, 1, 3, 9])

@@ -43,6 +43,10 @@ def ask(
             help="Do not ask where the best source scores less.", show_default="always ask"
         ),
     ] = None,
+    calibrated: Annotated[
+        bool,
+        typer.Option("--calibrated", help="Let scores be the model's calibrated probabilities."),
+    ] = False,
     model: options.Model = None,
     backend: options.Backend = "auto",
     precision: options.Precision = "auto",
@@ -81,6 +85,7 @@ def ask(
         language_model,
         context_tokens=context_tokens,
         min_score=min_score,
+        calibrated=calibrated,
     )
     prompt = answerer.prepare(question)
     if prompt.refused:

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from crossrank.errors import InputError
 from crossrank.retrieval.index import IndexedChunk, SearchIndex
 from crossrank.retrieval.pipeline import Hit, RetrieveAndRerank
-from crossrank.types import Floats
 
 SYSTEM = (
     "Answer the question from the numbered sources, and from nothing else. After each statement "
@@ -27,8 +28,8 @@ class Model(Protocol):
         """Count the tokens of a text."""
         ...
 
-    def finisher(self) -> Any:
-        """Give what makes scores of logits."""
+    def finisher(self, *, calibrated: bool = False) -> Any:
+        """Give what makes scores of logits, or calibrated probabilities."""
         ...
 
 
@@ -94,6 +95,8 @@ class Answerer:
         context_tokens: Most tokens of all sources, as the cross-encoder's tokenizer counts; whole
             chunks are taken in ranked order until the next one does not fit.
         min_score: Refuse to answer where the best document scores less.
+        calibrated: Let scores be the probabilities that ``crossrank calibrate`` fitted, so that
+            ``min_score`` means what it says.
 
     Raises:
         InputError: ``context_tokens`` is below 1.
@@ -109,6 +112,7 @@ class Answerer:
         *,
         context_tokens: int = 3000,
         min_score: float | None = None,
+        calibrated: bool = False,
     ) -> None:
         if context_tokens < 1:
             raise InputError(f"context_tokens must be at least 1, received {context_tokens}.")
@@ -119,6 +123,7 @@ class Answerer:
         self.language_model = language_model
         self.context_tokens = context_tokens
         self.min_score = min_score
+        self._finish = model.finisher(calibrated=calibrated)
 
     def prepare(self, question: str) -> Prompt:
         """Find sources for a question, and write the messages for the language model."""
@@ -156,10 +161,8 @@ class Answerer:
         return cite("".join(self.stream(prompt)), prompt.sources)
 
     def _scores(self, hits: list[Hit]) -> list[float]:
-        import numpy as np
-
-        logits: Floats = np.asarray([[hit.score] for hit in hits], dtype=np.float32)
-        scores: list[float] = self.model.finisher()(logits.reshape(-1, 1)).tolist()
+        logits = np.array([hit.score for hit in hits], dtype=np.float32)
+        scores: list[float] = self._finish(logits[:, None]).tolist()
         return scores
 
     def _pack(self, hits: list[Hit], scores: list[float]) -> list[Source]:
