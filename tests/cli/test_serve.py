@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.cli.commands import run
 from tests.server.commands import serving
 from typer.testing import Result
 
@@ -14,24 +13,25 @@ from crossrank.server.auth import hash_key
 Invoke = Callable[..., Result]
 
 
-def test_a_port_in_use_is_one_line(model: list[str]) -> None:
+def test_a_port_in_use_is_one_line(invoke: Invoke, model: list[str]) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        code, out, err = run("serve", "--port", str(port), *model)
-    assert (code, out) == (1, "")
-    assert err == (
+        result = invoke("serve", "--port", port, *model)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
         f"Error: The server cannot listen on 127.0.0.1, port {port}: Address already in use. "
         "Choose another --host or --port.\n"
     )
 
 
-def test_a_host_that_is_none_is_one_line(model: list[str]) -> None:
-    code, _, err = run("serve", "--host", "no.such.host.invalid", "--anonymous", *model)
-    assert code == 1
-    assert err.startswith("Error: The server cannot listen on no.such.host.invalid, port 8000: ")
-    assert err.count("\n") == 1
+def test_a_host_that_is_none_is_one_line(invoke: Invoke, model: list[str]) -> None:
+    result = invoke("serve", "--host", "no.such.host.invalid", "--anonymous", *model)
+    assert result.exit_code == 1
+    expected = "Error: The server cannot listen on no.such.host.invalid, port 8000: "
+    assert result.stderr.startswith(expected)
+    assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -42,12 +42,13 @@ def test_a_model_that_cannot_be_loaded_ends_the_command(workers: str) -> None:
     assert [line["message"] for line in command.log] == ["loading"]
 
 
-def test_a_config_that_is_wrong_is_one_line(tmp_path: Path) -> None:
+def test_a_config_that_is_wrong_is_one_line(invoke: Invoke, tmp_path: Path) -> None:
     file = tmp_path / "server.toml"
     file.write_text("max_documnets = 5\n")
-    code, _, err = run("serve", "--config", file)
-    assert code == 1
-    assert err == "Error: There is no setting max_documnets: did you mean max_documents?\n"
+    result = invoke("serve", "--config", file)
+    assert result.exit_code == 1
+    expected = "Error: There is no setting max_documnets: did you mean max_documents?\n"
+    assert result.stderr == expected
 
 
 def test_flags_that_cannot_be_used_are_one_line(invoke: Invoke, model: list[str]) -> None:

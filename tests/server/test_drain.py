@@ -28,7 +28,7 @@ def test_what_was_taken_is_answered_before_the_end() -> None:
     document = "the capital of france is a city on the river seine " * 12
     body = {
         "query": "capital of france",
-        "texts": [f"{number} {document}" for number in range(10)],
+        "texts": [f"{number} {document}" for number in range(8)],
     }
     client = httpx.Client(timeout=NEVER)
     with serving() as command, ThreadPoolExecutor(20) as threads, client:

@@ -27,7 +27,7 @@ def test_what_the_document_allows_and_what_it_does_not_is_answered_or_refused(se
         modes = list(schemathesis.GenerationMode)
         cases = st.one_of([operation.as_strategy(generation_mode=mode) for mode in modes])
 
-        @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
         @given(case=cases)
         def check(case: Any) -> None:
             response = case.call(base_url=server, timeout=PATIENCE)
@@ -47,7 +47,7 @@ JSON = st.recursive(
 FIELDS = sorted({field for dialect in DIALECTS for field in dialect.schema.model_fields})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     body=st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=6),
     texts=st.lists(st.text(), min_size=1, max_size=3),

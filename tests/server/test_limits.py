@@ -450,7 +450,7 @@ def test_no_http_at_all_gets_an_error_of_the_client(small: Small, sent: bytes) -
     assert httpx.get(f"{base}/health").status_code == 200
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200) | st.text(alphabet='{}[]":,\\u0dEe19.-+ntfNI \ud800', max_size=60))
 def test_parse_gives_an_object_or_refuses(body: bytes | str) -> None:
     raw = body if isinstance(body, bytes) else body.encode("utf-8", "surrogatepass")

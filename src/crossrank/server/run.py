@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -53,10 +54,10 @@ def serve(config: Path | None, flags: Mapping[str, Any], workers: int) -> None:
     check_openness(settings.host, settings.api_keys, settings.anonymous)
     if settings.api_keys is not None:
         ApiKeys(settings.api_keys)
-    signal.signal(signal.SIGTERM, _leave)
-    logging.config.dictConfig(logging_config())
-    logging.captureWarnings(True)
     with _listen(settings.host, settings.port) as listener:
+        signal.signal(signal.SIGTERM, _leave)
+        logging.config.dictConfig(logging_config())
+        logging.captureWarnings(True)
         LOGGER.info("loading", extra={"fields": {"models": list(settings.models)}})
         if workers == 1:
             _serve_here(settings, listener)
@@ -148,15 +149,17 @@ def _listen(host: str, port: int) -> socket.socket:
         [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
+        with ExitStack() as unless_bound:
+            listener = unless_bound.enter_context(socket.socket(family, kind, protocol))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.set_inheritable(True)
+            unless_bound.pop_all()
     except OSError as error:
         raise InputError(
             f"The server cannot listen on {host}, port {port}: {error.strerror}. Choose another "
             "--host or --port."
         ) from error
-    listener.set_inheritable(True)
     return listener
 
 
