@@ -118,13 +118,14 @@ def evaluate(
         cache=cache,
     )
     with encoder:
-        logits, speed = _score(encoder, task, depths, timed=cache is None)
-        title = f"{encoder.spec.name} on {data[0].resolve().name}"
+        name = encoder.spec.name if model else "the embedded model"
+        logits, speed = _score(encoder, name, task, depths, timed=cache is None)
     sections = _rerank(task, logits, measures, depths, speed, draw=report is not None)
     if run is not None:
         _write_run(task, logits, depths[-1], run)
     from crossrank.evaluation.report import Report
 
+    title = f"Evaluation of {name} on {data[0].resolve().name}"
     write_reports(Report(title, sections), report, json_report)
 
 
@@ -176,11 +177,11 @@ def _measure_run(qrels_file: Path, run_file: Path, measures: list[str]) -> "Repo
     }
     for section in sections.values():
         print_section(section, WIDTH)
-    return Report(run_file.name, sections)
+    return Report(f"Evaluation of {run_file.name}", sections)
 
 
 def _score(
-    encoder: "CrossEncoder", task: "EvaluationSet", depths: list[int], *, timed: bool
+    encoder: "CrossEncoder", name: str, task: "EvaluationSet", depths: list[int], *, timed: bool
 ) -> "tuple[Run, Speed]":
     """Score to the largest depth, once; and time some queries by themselves at each depth."""
     from dataclasses import replace
@@ -193,16 +194,16 @@ def _score(
     answered = [query for query, found in candidates.items() if found]
     alone: dict[int, list[float]] = {}
     if timed:
-        step = -(-len(answered) // TIMED_ALONE)
+        step = max(1, len(answered) // TIMED_ALONE)
         lists = [
             (task.queries[query], [task.documents[document] for document in candidates[query]])
-            for query in answered[::step]
+            for query in answered[::step][:TIMED_ALONE]
         ]
         alone = _time_alone(encoder, lists, depths)
     logits, seconds, truncated = score_collection(encoder, replace(task, candidates=candidates))
     runtime = encoder.runtime
     return logits, Speed(
-        f"{encoder.spec.name}, {runtime.name} in {runtime.precision} on {runtime.device}",
+        f"{name}, {runtime.name} in {runtime.precision} on {runtime.device}",
         len(answered),
         sum(map(len, candidates.values())),
         seconds if timed else None,
@@ -216,15 +217,13 @@ def _time_alone(
     encoder: "CrossEncoder", lists: list[tuple[str, list[str]]], depths: list[int]
 ) -> dict[int, list[float]]:
     """Rerank queries one by one; the very first time, which is slower, does not count."""
-    encoder.rank(*lists[0], show_progress_bar=False)
-    times: dict[int, list[float]] = {}
-    for depth in depths:
-        times[depth] = []
-        for query, documents in lists:
+    times: dict[int, list[float]] = {depth: [] for depth in depths}
+    for query, documents in [lists[0], *lists]:
+        for depth in depths:  # in turn, so that they share the machine's good and bad moments
             start = time.perf_counter()
             encoder.rank(query, documents[:depth], show_progress_bar=False)
             times[depth].append(time.perf_counter() - start)
-    return times
+    return {depth: found[1:] for depth, found in times.items()}
 
 
 def _rerank(

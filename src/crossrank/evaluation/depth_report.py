@@ -106,12 +106,13 @@ def _recommendation(curve: DepthCurve, sweep: DepthSweep) -> str:
     told = f"{curve.name.capitalize()}: rerank {chosen.depth:,}"
     if chosen is not best:
         told += (
-            f", which loses {chosen.loss.mean:.4f} "
-            f"[{chosen.loss.low:.3f}, {chosen.loss.high:.3f}] against the best depth, "
-            f"{best.depth:,}"
+            f", which loses {shown_interval(chosen.loss)} against the best depth, {best.depth:,}"
         )
+    elif chosen is not curve.points[0]:
+        smaller = curve.points[curve.points.index(chosen) - 1]
+        told += f", the best depth; {smaller.depth:,} loses {shown_interval(smaller.loss)}"
     else:
-        told += ", the best of these depths; no smaller one is sure to be as good"
+        told += ", the best depth"
     if chosen is deepest:
         return f"{told}."
     saved = f"{_saved(chosen.pairs, deepest.pairs)} of the pairs"

@@ -79,17 +79,17 @@ def reranking_section(
         depth: How many candidates were reranked.
     """
     captions = {
-        "counted": "The first stage's misses count: what users of both stages get",
-        "found": "Its misses are left out: what the reranker makes of its candidates",
+        "counted": "With the first stage's misses: what users of both stages get",
+        "found": "Without its misses: what the reranker makes of its candidates",
     }
     parts = {"counted": counted} | ({} if found is None else {"found": found})
     return Section(
         "Reranking",
         text=[
             f"The best {depth:,} candidates of each query were reranked; all others follow in the "
-            "first stage's order. Where misses are left out, only these candidates are ranked and "
-            "judged, and queries without a relevant one do not count: a first stage that finds "
-            "less makes that easier.",
+            "first stage's order. Without misses, only these candidates are ranked and judged, and "
+            "queries without a relevant one do not count: a first stage that finds less makes that "
+            "easier.",
             f"{INTERVALS} p: paired randomisation test, with Holm's correction for the "
             f"{len(counted.measures)} measures of a table. d: Cohen's d of the paired differences; "
             "0.2 is small, 0.5 medium, 0.8 large.",
@@ -191,7 +191,10 @@ def speed_section(speed: Speed) -> Section:
             )
         ]
     return Section(
-        "Speed", text=[f"{speed.model}.", *told, read], tables=tables, data=asdict(speed)
+        "Speed",
+        text=[f"{speed.model[:1].upper()}{speed.model[1:]}.", *told, read],
+        tables=tables,
+        data=asdict(speed),
     )
 
 
