@@ -194,7 +194,7 @@ def test_what_cannot_be_fitted(invoke: Invoke, mine: list[str], file: Path, tmp_
     assert "received 19 in all" in fails(rows(range(19)))
     assert "others for 0 of 40 queries" in fails([(q, d, 1) for q, d, _ in rows(range(40))])
     assert "wrong way round" in fails(rows(range(40), flipped=True))
-    assert "No threshold has a precision of 1 " in fails(
+    assert "No threshold has a precision of 1, " in fails(
         [*rows(range(40)), *((f"w1 w{n}", "w1", 0) for n in range(10, 50))],
         *("--wanted-precision", "1"),
     )

@@ -310,8 +310,19 @@ def test_a_threshold_by_hand() -> None:
     with pytest.raises(InputError, match=r"the best is 1.000|precision above 0"):
         measures.find_threshold(pairs, pairs, made, 1.5)
     worse = JudgedPairs(pairs.logits[::-1].copy(), pairs.relevant, pairs.queries)
-    with pytest.raises(InputError, match=r"precision of 0.9 .* the best is 0.375"):
+    with pytest.raises(InputError, match=r"precision of 0.9, .* the best is 0.375"):
         measures.find_threshold(worse, pairs, made, 0.9)
+
+
+def test_a_threshold_that_a_few_reach_by_chance_is_none() -> None:
+    # The best nine are relevant, then every second one is.
+    relevant = [True] * 9 + [False, True] * 20
+    pairs = JudgedPairs.of(range(49, 0, -1), relevant, np.arange(49) % 12)
+    made = Platt(0.1, -2.0)
+    found = measures.find_threshold(pairs, pairs, made, 0.9)
+    assert found.precision == 10 / 11  # at ten it is 9/10, at eleven 10/11
+    with pytest.raises(InputError, match=r"with 10 documents or more, .* the best is 0.909"):
+        measures.find_threshold(pairs, pairs, made, 0.95)
 
 
 def test_the_bound_minds_that_pairs_of_a_query_go_together() -> None:

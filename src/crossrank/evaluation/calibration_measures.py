@@ -19,6 +19,9 @@ BINS = 15
 """As in Guo et al. (ICML 2017)."""
 
 CONFIDENCE = 0.95
+MIN_DOCUMENTS = 10
+"""So many reach a threshold where it is chosen."""
+
 _CERTAIN = 1e-15
 """Probabilities nearer to 0 or 1 count as this far away: nothing has an infinite loss."""
 
@@ -194,7 +197,8 @@ def find_threshold(
 ) -> Threshold:
     """Find the probability from which on documents are relevant with a wanted precision.
 
-    It is chosen on the queries that were fitted on, as low as it may be, and judged on others.
+    It is chosen on the queries that were fitted on, as low as it may be, and judged on others. At
+    least ten documents reach it there: what fewer do by chance, those of others would not.
     Its lower bound is one-sided. It is the lower of two: a bootstrap over queries, because
     documents of a query are right and wrong together, and Clopper & Pearson's (1934) over pairs,
     because a bootstrap knows no doubt where all of a few documents are right.
@@ -275,11 +279,13 @@ def _lowest(
     ordered, hits = probabilities[order], np.cumsum(relevant[order])
     precision = hits / np.arange(1, len(hits) + 1)
     last = np.append(ordered[:-1] != ordered[1:], True)  # equal probabilities go together
+    last[: MIN_DOCUMENTS - 1] = False
     enough = np.flatnonzero(last & (precision >= wanted))
     if not len(enough):
         raise InputError(
-            f"No threshold has a precision of {wanted:g} on the queries that were fitted on: the "
-            f"best is {precision[last].max():.3f}. Ask for less, or use a better model."
+            f"No threshold has a precision of {wanted:g}, with {MIN_DOCUMENTS} documents or more, "
+            f"on the queries that were fitted on: the best is {precision[last].max():.3f}. Ask for "
+            "less, or use a better model."
         )
     lowest: np.float32 = ordered[enough[-1]]
     return lowest
