@@ -113,10 +113,15 @@ class Page:
 
     def requested(self) -> list[str]:
         """Whatever was asked of any server since the last call."""
-        entries = self.driver.get_log("performance")  # type: ignore[no-untyped-call]
-        messages = [json.loads(entry["message"])["message"] for entry in entries]
-        return [
-            message["params"]["request"]["url"]
-            for message in messages
-            if message["method"] == "Network.requestWillBeSent"
-        ]
+        return requested(self.driver)
+
+
+def requested(driver: Chrome) -> list[str]:
+    """Whatever a browser has asked for since the last call."""
+    entries = driver.get_log("performance")  # type: ignore[no-untyped-call]
+    messages = [json.loads(entry["message"])["message"] for entry in entries]
+    return [
+        message["params"]["request"]["url"]
+        for message in messages
+        if message["method"] == "Network.requestWillBeSent"
+    ]

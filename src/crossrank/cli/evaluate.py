@@ -118,7 +118,7 @@ def evaluate(
         cache=cache,
     )
     with encoder:
-        name = encoder.spec.name if model else "the embedded model"
+        name = _name(model)
         logits, speed = _score(encoder, name, task, depths, timed=cache is None)
     sections = _rerank(task, logits, measures, depths, speed, draw=report is not None)
     if run is not None:
@@ -139,6 +139,13 @@ def _depths(text: str) -> list[int]:
             f"--depth must be whole numbers from 1, such as 10,20,50, received {text!r}."
         )
     return depths
+
+
+def _name(model: str | None) -> str:
+    """What reports call a model."""
+    if model in (None, "default"):
+        return "the embedded model"
+    return Path(model).resolve().name if Path(model).is_dir() else model
 
 
 def _check_data(data: list[Path], for_folders: list[tuple[str, object]]) -> None:
