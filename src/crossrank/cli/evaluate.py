@@ -81,7 +81,7 @@ def evaluate(
     truncation: options.Truncation = "longest_first",
     cache: options.Cache = None,
 ) -> None:
-    """Measure what reranking a collection gains, how sure that is, and how fast it goes.
+    """Measure what reranking a collection gains, and how sure that is.
 
     The first stage and the reranked run are compared with all its misses
     counted, and with them left out. With two files, a run is measured as it is.
