@@ -100,6 +100,9 @@ class SpectrogramProcessor:
 class WaveformProcessor:
     """The samples, normalised, for Wav2Vec2 and its kin.
 
+    What fills a short recording up does not count when it is normalised, as transformers has it
+    with ``return_attention_mask``.
+
     Attributes:
         sampling_rate: In hertz; other recordings are resampled.
         samples: Shorter recordings are filled up with zeros, longer ones cut.

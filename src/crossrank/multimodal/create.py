@@ -65,6 +65,8 @@ def create_fusion(
     for encoder, source in ((model.text_encoder, text), (model.document_encoder, document)):
         if isinstance(source, str | Path):
             _fill(encoder, source)
+        else:
+            _spread(encoder)
     target = Path(folder)
     with weights.no_progress_bar():
         model.save_pretrained(target)
@@ -138,6 +140,17 @@ def _fill(encoder: "PreTrainedModel", source: str | Path) -> None:
     missing = encoder.load_state_dict(given.state_dict(), strict=False).missing_keys
     if missing:
         raise UnsupportedModelError(f"{source} has no weights for {', '.join(sorted(missing))}.")
+
+
+def _spread(encoder: "PreTrainedModel") -> None:
+    """Start what transformers starts at zero from small random numbers.
+
+    Positions of the Audio Spectrogram Transformer do, meant to be filled with others' weights; the
+    layer norm above them then has a gradient of a million.
+    """
+    for weight in encoder.parameters():
+        if weight.ndim > 1 and not weight.any():
+            weight.data.normal_(std=0.02)
 
 
 def _count_positions(model: Any, shape: list[int]) -> int:

@@ -158,7 +158,7 @@ def _checked_array(value: Any, rate: int | None, modality: Modality, where: str)
             f"{where} must be pixels [height, width], [height, width, 1] or [height, width, 3], "
             f"received an array {shape}."
         )
-    elif value.dtype.kind == "f" and not (np.nanmin(value) >= 0 and np.nanmax(value) <= 1):
+    elif value.dtype.kind == "f" and not ((value >= 0) & (value <= 1)).all():
         raise InputError(f"{where} must have pixels from 0 to 1 as floats, or 0 to 255 as uint8.")
     elif value.dtype.kind != "f" and value.dtype != np.uint8:
         raise InputError(f"{where} must have pixels of uint8 or floats, received {value.dtype}.")
