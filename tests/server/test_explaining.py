@@ -11,7 +11,7 @@ from crossrank.server.serving import Answer, ServedModel
 from crossrank.server.settings import Settings
 from crossrank.types import Pair
 
-PATIENCE = 10
+PATIENCE = 60
 TEXT = "Bread is baked. Paris is the capital of France. " * 40
 
 

@@ -40,7 +40,7 @@ def index(
         typer.Option(min=0, help="Words that chunks share with the one before.", show_default="40"),
     ] = None,
 ) -> None:
-    """Index documents for crossrank search and ask; run it again to take in what has changed.
+    """Index documents for crossrank search and ask, or take in what has changed.
 
     JSONL, CSV and TSV need a column text, and may have a title.
     Files that cannot be read are named, and left out.
