@@ -6,8 +6,9 @@ Either may be any encoder of transformers. Two ways to join what they make of th
   network. The product is needed: a linear head on two concatenated vectors would be the sum of a
   score of the query and one of the document, and rank the documents alike for every query.
 - ``"cross_attention"``: the tokens of the query attend to the patches or frames of the document,
-  as in the decoder of Vaswani et al. (2017, arXiv:1706.03762) and in the image-text matching of
-  ALBEF (Li et al., 2021, arXiv:2107.07651); their mean goes to a linear head.
+  as in the image-text matching of ALBEF (Li et al., 2021, arXiv:2107.07651). Each token is then
+  compared with what it found, by their product, as in ESIM (Chen et al., 2017, arXiv:1609.06038):
+  without, training from random weights finds no start.
 """
 
 import inspect
@@ -134,26 +135,37 @@ class Fusion(PreTrainedModel):  # type: ignore[no-untyped-call]
         return states
 
 
-class _Pooled(nn.Module):
-    """The means of both sides and their product, through one hidden layer."""
+class _Match(nn.Module):
+    """Two vectors and their product, through one hidden layer."""
 
-    def __init__(self, config: FusionConfig, query_size: int, document_size: int) -> None:
+    def __init__(self, config: FusionConfig) -> None:
         super().__init__()
-        self.query = nn.Linear(query_size, config.join_size)
-        self.document = nn.Linear(document_size, config.join_size)
         self.mix = nn.Linear(3 * config.join_size, config.join_size)
         self.dropout = nn.Dropout(config.join_dropout)
 
-    def forward(self, query: Tensor, mask: Tensor, document: Tensor) -> Tensor:
-        one = self.query(_mean(query, mask))
-        other = self.document(document.mean(dim=1))
+    def forward(self, one: Tensor, other: Tensor) -> Tensor:
         features = torch.cat([one, other, one * other], dim=-1)
         mixed: Tensor = self.dropout(nn.functional.gelu(self.mix(features)))
         return mixed
 
 
+class _Pooled(nn.Module):
+    """The means of both sides, matched."""
+
+    def __init__(self, config: FusionConfig, query_size: int, document_size: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(query_size, config.join_size)
+        self.document = nn.Linear(document_size, config.join_size)
+        self.match = _Match(config)
+
+    def forward(self, query: Tensor, mask: Tensor, document: Tensor) -> Tensor:
+        means = self.query(_mean(query, mask)), self.document(document.mean(dim=1))
+        matched: Tensor = self.match(*means)
+        return matched
+
+
 class _CrossAttention(nn.Module):
-    """Layers in which the query's tokens look at the document."""
+    """Layers in which the query's tokens look at the document; each is matched with its find."""
 
     def __init__(self, config: FusionConfig, query_size: int, document_size: int) -> None:
         super().__init__()
@@ -162,12 +174,14 @@ class _CrossAttention(nn.Module):
         self.document_norm = nn.LayerNorm(config.join_size)
         self.layers = nn.ModuleList(_CrossLayer(config) for _ in range(config.join_layers))
         self.norm = nn.LayerNorm(config.join_size)
+        self.match = _Match(config)
 
     def forward(self, query: Tensor, mask: Tensor, document: Tensor) -> Tensor:
         tokens, seen = self.query(query), self.document_norm(self.document(document))
+        found = tokens
         for layer in self.layers:
-            tokens = layer(tokens, seen)
-        return _mean(self.norm(tokens), mask)
+            found = layer(found, seen)
+        return _mean(self.match(tokens, self.norm(found)), mask)
 
 
 class _CrossLayer(nn.Module):
