@@ -88,7 +88,7 @@ def main() -> None:
     """Train, measure, and print both."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="what is made, and the model in it")
-    parser.add_argument("--lists", type=int, default=20_000, help="training lists of 8 images")
+    parser.add_argument("--lists", type=int, default=25_000, help="training lists of 8 images")
     parser.add_argument("--draws", type=int, default=10, help="how often 100 images are drawn")
     options = parser.parse_args()
     data = Path(os.environ["CROSSRANK_DATA"]) / "fashion-mnist"
