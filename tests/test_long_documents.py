@@ -1,6 +1,7 @@
 """Windows of long documents, and one logit from many."""
 
 import re
+import time
 
 import numpy as np
 import pytest
@@ -79,3 +80,14 @@ def test_senseless_options_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         check_long_documents(how, window, stride)
+
+
+def test_white_space_at_the_end_costs_no_more_than_any_other() -> None:
+    text = "One two. Three four." + "\n" * 300_000
+    offsets = np.array([m.span() for m in re.finditer(r"\w+|\.", text)])
+    began = time.perf_counter()
+    assert [text[a:b].strip() for a, b in split(text, offsets, window=3, stride=3)] == [
+        "One two.",
+        "Three four.",
+    ]
+    assert time.perf_counter() - began < 5  # it took minutes

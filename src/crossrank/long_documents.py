@@ -27,6 +27,18 @@ SENTENCE_END = re.compile(r"(?:[.!?]['\")\]]*\s+|[。！？]|\n\s*)(?=\S)")  # n
 _WORD_END = re.compile(r"\s+(?=\S)")
 
 
+def ends_of(border: re.Pattern[str], text: str) -> list[int]:
+    """Find where a text's sentences or words end: after the white space that follows them.
+
+    White space at the end of the text is not looked at: there each position would be tried anew.
+
+    Example:
+        >>> ends_of(SENTENCE_END, "One. Two. ")
+        [5]
+    """
+    return [match.end() for match in border.finditer(text, 0, len(text.rstrip()))]
+
+
 def check_long_documents(value: str, window: int | None, stride: int | None) -> None:
     """Make sure that the options for long documents make sense.
 
@@ -108,7 +120,7 @@ def _token_borders(
     pattern: re.Pattern[str], text: str, offsets: NDArray[np.int64]
 ) -> NDArray[np.intp]:
     """Find the tokens that begin a sentence or a word, in order."""
-    starts = np.array([match.end() for match in pattern.finditer(text)], dtype=np.int64)
+    starts = np.array(ends_of(pattern, text), dtype=np.int64)
     return np.unique(np.searchsorted(offsets[:, 1], starts, side="right"))
 
 

@@ -7,6 +7,7 @@ import pytest
 from tests.server.asking import ASK, ASK_TEI, DOCUMENTS, LONG, QUERY, ask, ranked, same
 
 from crossrank import CrossEncoder
+from crossrank.server.reading import Reading, cut
 
 
 @pytest.mark.parametrize(
@@ -100,3 +101,15 @@ def test_usage_counts_tokens_whatever_the_cache_knows(
         problem = {"query": QUERY, "texts": [LONG], "truncate": False}
         assert ask(base, "/rerank", {"query": QUERY, "texts": [LONG]})
         assert ask(base, "/rerank", problem, 413)["error_type"] == "Validation"
+
+
+def test_chunks_leave_room_for_the_prompt(model: CrossEncoder) -> None:
+    tokenizer = model.scorer().tokenizer
+    prompt = "Judge whether the document answers the question: "
+    document = " ".join(f"word{number}" for number in range(600))
+    pieces = cut([(QUERY, document)], Reading(chunks=9), tokenizer, prompt)
+    assert len(pieces.pairs) > 2
+    encoded = tokenizer.encode(pieces.pairs, prompt=prompt)
+    assert [pair.truncated_query + pair.truncated_document for pair in encoded] == [0] * len(
+        encoded
+    )

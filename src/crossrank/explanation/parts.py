@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.long_documents import SENTENCE_END, Span
+from crossrank.long_documents import SENTENCE_END, Span, ends_of
 
 _IDEOGRAPHS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 # Chinese and Japanese have no spaces: each of their characters counts as a word, with the
@@ -57,7 +57,7 @@ class Parts:
     @classmethod
     def _cut(cls, text: str, border: re.Pattern[str], most: int) -> Self:
         ends: list[int] = []
-        for end in [*(match.end() for match in border.finditer(text)), len(text)]:
+        for end in [*ends_of(border, text), len(text)]:
             if text[ends[-1] if ends else 0 : end].strip():
                 ends.append(end)
         count = min(len(ends), most)

@@ -66,8 +66,16 @@ class Pieces:
         return [int(total) for total in sums]
 
 
-def cut(pairs: Sequence[Pair], reading: Reading, tokenizer: PairTokenizer) -> Pieces:
+def cut(
+    pairs: Sequence[Pair], reading: Reading, tokenizer: PairTokenizer, prompt: str | None = None
+) -> Pieces:
     """Cut texts as a request asks.
+
+    Args:
+        pairs: Queries and documents.
+        reading: What the request says of long texts.
+        tokenizer: Of the model.
+        prompt: What the model puts before queries; chunks leave room for it.
 
     Example:
         >>> from crossrank import CrossEncoder
@@ -82,7 +90,7 @@ def cut(pairs: Sequence[Pair], reading: Reading, tokenizer: PairTokenizer) -> Pi
     @cache  # a query comes once for each of its documents
     def opening(query: str) -> tuple[str, int, int]:
         kept, rest = _first(query, reading.query_tokens, tokenizer)
-        return kept, rest, tokenizer.room(kept) if reading.chunks > 1 else 0
+        return kept, rest, tokenizer.room((prompt or "") + kept) if reading.chunks > 1 else 0
 
     for query, document in pairs:
         kept, of_query, room = opening(query)

@@ -126,7 +126,7 @@ class ServedModel:
     def _prepare(
         self, pairs: Sequence[Pair], options: Options, reading: Reading
     ) -> tuple[Pieces, Window]:
-        pieces = cut(pairs, reading, self.scorer.tokenizer)
+        pieces = cut(pairs, reading, self.scorer.tokenizer, options.prompt)
         window = self.scorer.prepare(pieces.pairs, options)
         refuse_long(window.all_encoded(), reading, self.model.max_length)
         return pieces, window
