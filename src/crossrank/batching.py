@@ -21,12 +21,20 @@ class Batch:
         attention_mask: 1 for a token, 0 for padding.
         token_type_ids: 0 for the query, 1 for the document, 0 for padding.
         features: Of documents that are images or recordings, ``[pairs, ...]``.
+        positions: How many states the model computes of each pair's features.
     """
 
     input_ids: NDArray[np.int64]
     attention_mask: NDArray[np.int64]
     token_type_ids: NDArray[np.int64]
     features: Floats | None = None
+    positions: int = 0
+
+    @property
+    def size(self) -> int:
+        """How much there is to compute, padding included: tokens, and positions of features."""
+        tokens: int = self.input_ids.shape[1]
+        return len(self) * (tokens + self.positions)
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -42,6 +50,7 @@ class Batch:
             self.attention_mask[rows],
             self.token_type_ids[rows],
             None if self.features is None else self.features[rows],
+            self.positions,
         )
 
 
@@ -75,7 +84,11 @@ def collate(
         token_type_ids[row, start + pair.document_start : end] = 1
     features = [pair.features for pair in pairs if pair.features is not None]
     return Batch(
-        input_ids, attention_mask, token_type_ids, np.stack(features) if features else None
+        input_ids,
+        attention_mask,
+        token_type_ids,
+        np.stack(features) if features else None,
+        max(pair.positions for pair in pairs),
     )
 
 

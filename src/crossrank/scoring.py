@@ -280,7 +280,7 @@ class Scorer:
         except OutOfMemoryError:
             if len(batch) == 1:
                 raise
-            self._budgets[id(backend)].halve(batch.input_ids.size)
+            self._budgets[id(backend)].halve(batch.size)
         return np.concatenate([self._forward(backend, half) for half in batch.halves()])
 
     def _warn_of_foreign_script(self, pairs: list[AnyPair]) -> None:

@@ -10,6 +10,7 @@ from tests.models.model_folders import CONFIG, write_json
 
 from crossrank.errors import InputError, ModelFileError, UnsupportedModelError
 from crossrank.models import read_spec
+from crossrank.models.lengths import read_max_length
 from crossrank.models.prompts import BGE, MXBAI, QWEN3
 from crossrank.tokenization import PairTemplate, PromptTemplate
 
@@ -309,3 +310,12 @@ def test_an_old_vocabulary_is_converted_once(
     shutil.copytree(model_folder, copy)
     assert read_spec(copy, "name").tokenizer_file == file
     assert file.stat().st_mtime_ns == written
+
+
+def test_a_fusion_model_reads_as_much_as_its_text_encoder() -> None:
+    roberta = {"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}
+    fusion = {"model_type": "crossrank-fusion", "max_position_embeddings": 514}
+    config = fusion | {"text_config": roberta}
+    assert read_max_length(config, {"model_max_length": 10**30}, {}, {}) == 512
+    bert = fusion | {"text_config": {"model_type": "bert", "max_position_embeddings": 512}}
+    assert read_max_length(bert, {"model_max_length": 10**30}, {}, {}) == 512

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -223,3 +224,23 @@ def test_what_was_read_once_is_checked_for_its_modality() -> None:
     assert isinstance(media, Media)
     with pytest.raises(InputError, match="elsewhere is image, and this model reads audio"):
         read_media(media, "audio", "elsewhere")
+
+
+def test_images_of_pillow_differ_by_all_that_is_read_of_them() -> None:
+    def palettised(colour: tuple[int, int, int]) -> Any:
+        image = Image.new("P", (4, 4), 0)
+        image.putpalette(colour)
+        return image
+
+    red, blue = palettised((255, 0, 0)), palettised((0, 0, 255))
+    assert read_media(red, "image", WHERE) != read_media(blue, "image", WHERE)
+    assert read_media(red, "image", WHERE) == read_media(palettised((255, 0, 0)), "image", WHERE)
+    file = BytesIO()
+    upright, exif = Image.fromarray(picture("red")), Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    upright.save(file, "PNG", exif=exif)
+    turned = Image.open(file)
+    assert read_media(turned, "image", WHERE) != read_media(upright, "image", WHERE)
+    cut_short = Image.open(BytesIO(encoded(picture("red", size=300), "JPEG")[:2000]))
+    with pytest.raises(InputError, match=f"{WHERE} must be a whole image"):
+        read_media(cut_short, "image", WHERE)

@@ -19,7 +19,6 @@ _COUNT_FROM_PADDING = {
 _LEARNED_POSITIONS = _COUNT_FROM_PADDING | {
     "albert",
     "bert",
-    "crossrank-fusion",
     "distilbert",
     "electra",
     "ernie",
@@ -102,6 +101,8 @@ def _positions(config: dict[str, Any]) -> int | None:
 
 
 def _usable_positions(config: dict[str, Any]) -> int | None:
+    if "text_config" in config:  # a model of several encoders reads what its text encoder reads
+        return _usable_positions(config["text_config"])
     kind, positions = config.get("model_type"), _positions(config)
     if positions is None or kind not in _LEARNED_POSITIONS:
         return None

@@ -20,6 +20,9 @@ _HINTS = {
     "audio": "a pathlib.Path, bytes, or {'array': samples, 'sampling_rate': hertz}",
 }
 
+_ORIENTATION = 0x0112
+"""EXIF's tag for how the camera was held."""
+
 
 @dataclass(frozen=True)
 class Media:
@@ -186,7 +189,20 @@ def _key(value: Any, where: str) -> str:
         return _digest(value)
     if isinstance(value, np.ndarray):
         return f"{_digest(value.tobytes())}:{value.dtype}{list(value.shape)}"
-    return f"{_digest(value.tobytes())}:{value.mode}{value.size}"
+    return _key_of_image(value, where)
+
+
+def _key_of_image(image: Any, where: str) -> str:
+    """Tell an image of Pillow by all that is read of it: palette and orientation, too."""
+    try:
+        content = image.tobytes() + bytes(image.getpalette() or [])
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    # Decoders raise whatever a damaged file makes them stumble on.
+    except Exception as error:
+        raise InputError(
+            f"{where} must be a whole image, and cannot be decoded: {error}."
+        ) from error
+    return f"{_digest(content)}:{image.mode}{image.size}:{orientation}"
 
 
 def _digest(content: bytes) -> str:
