@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from crossrank.errors import InputError
+from crossrank.retrieval import index as index_module
 from crossrank.retrieval.index import IndexSettings, SearchIndex, update
 
 pytest.importorskip("bm25s", reason="needs the extra demo")
@@ -127,3 +128,22 @@ def test_names_that_are_no_text_are_kept(documents: Path, tmp_path: Path) -> Non
     update(documents, index)
     assert update(documents, index).kept == 3
     assert found(index, "coffee") == [(name, "coffee")]
+
+
+def test_a_file_that_vanishes_is_left_out(
+    documents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [documents / "a.txt", documents / "gone.txt"]
+    monkeypatch.setattr(index_module, "_files", lambda *_: files)
+    done = update(documents, tmp_path / "index")
+    assert (done.read, done.kept, done.chunks) == (2, 0, 1)
+    gone = f"{documents / 'gone.txt'} cannot be read: No such file or directory."
+    assert done.failed == {"gone.txt": gone}
+
+
+def test_an_index_that_nothing_changed_in_is_left_alone(documents: Path, tmp_path: Path) -> None:
+    index = tmp_path / "index"
+    update(documents, index)
+    before = {file: file.stat().st_mtime_ns for file in index.rglob("*")}
+    assert update(documents, index).chunks == 2
+    assert {file: file.stat().st_mtime_ns for file in index.rglob("*")} == before

@@ -95,7 +95,6 @@ class SearchIndex:
 
     Attributes:
         settings: How documents are cut and found.
-        chunks: Of all documents; the retriever's positions mean these.
         texts: What is searched of each.
         retriever: The first stage.
 
@@ -156,18 +155,21 @@ def update(
     read = 0
     for path in _files(documents, folder):
         name = path.relative_to(documents).as_posix() if documents.is_dir() else path.name
-        entry = _entry(path, before.get(name, {}))
-        store = folder / "files" / f"{entry['digest']}.jsonl"
-        if not store.is_file():
-            progress(f"Reading {name}")
-            read += 1
-            try:
-                _write_chunks(store, path, settings)
-            except CrossRankError as error:
-                failed[name] = str(error)
+        try:
+            entry = _entry(path, before.get(name, {}))
+            store = folder / "files" / f"{entry['digest']}.jsonl"
+            if store.is_file():
+                now[name] = entry
                 continue
-        now[name] = entry
-    chunks = _finish(folder, now, settings, progress)
+            progress(f"Reading {name}")
+            _write_chunks(store, path, settings)
+            now[name] = entry
+        except CrossRankError as error:
+            failed[name] = str(error)
+        read += 1
+    # The manifest is written last: where there is one, all that it names is indexed.
+    chunks = _count(folder) if now and now == before else _finish(folder, now, settings, progress)
+    _forget_all_but(folder, now)
     return Update(
         read=read,
         kept=len(now) + len(failed) - read,
@@ -242,12 +244,15 @@ def _files(documents: Path, index: Path) -> Iterator[Path]:
 
 def _entry(path: Path, before: dict[str, Any]) -> dict[str, Any]:
     """Say which content a file has; it is read only when size or time have changed."""
-    stat = path.stat()
-    if (before.get("size"), before.get("mtime_ns")) == (stat.st_size, stat.st_mtime_ns):
-        return before
-    with path.open("rb") as file:
-        # Not of the bytes alone: the same bytes are other texts under another ending.
-        digest = hashlib.file_digest(file, "sha256")
+    try:
+        stat = path.stat()
+        if (before.get("size"), before.get("mtime_ns")) == (stat.st_size, stat.st_mtime_ns):
+            return before
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    # Not of the bytes alone: the same bytes are other texts under another ending.
     digest.update(stem_suffix(path).encode())
     return {"digest": digest.hexdigest(), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
 
@@ -255,7 +260,7 @@ def _entry(path: Path, before: dict[str, Any]) -> dict[str, Any]:
 def _write_chunks(store: Path, path: Path, settings: IndexSettings) -> None:
     """Cut a file, and keep the chunks; what is there is whole."""
     partial = store.with_suffix(".partial")
-    with partial.open("w", encoding="utf-8", errors="surrogatepass") as out:
+    with partial.open("w", encoding="ascii") as out:
         for unit in read_units(path):
             for chunk in chunks_of(unit, words=settings.words, overlap=settings.overlap):
                 out.write(json.dumps(asdict(chunk)) + "\n")
@@ -268,7 +273,7 @@ def _finish(
     settings: IndexSettings,
     progress: Callable[[str], object],
 ) -> int:
-    """Put the chunks of all files together, index them, forget what is not needed; count them."""
+    """Put the chunks of all files together, and index them; count them."""
 
     def chunks() -> Iterator[IndexedChunk]:
         for name, entry in files.items():
@@ -285,11 +290,20 @@ def _finish(
         open_retriever(folder, texts, settings.retriever, settings.bi_encoder, progress=progress)
     lines = (json.dumps({"path": name, **entry}) for name, entry in files.items())
     _write(folder / MANIFEST, "".join(f"{line}\n" for line in lines))
+    return count
+
+
+def _count(folder: Path) -> int:
+    with StoredTexts(folder / "chunks") as stored:
+        return len(stored)
+
+
+def _forget_all_but(folder: Path, files: dict[str, dict[str, Any]]) -> None:
+    """Delete the chunks of contents that no file has any more."""
     needed = {f"{entry['digest']}.jsonl" for entry in files.values()}
     for store in (folder / "files").iterdir():
         if store.name not in needed:
             store.unlink()
-    return count
 
 
 def _read_manifest(folder: Path) -> dict[str, dict[str, Any]]:

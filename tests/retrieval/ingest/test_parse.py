@@ -1,5 +1,6 @@
 """Every format, with real files written by the libraries that write them."""
 
+import gzip
 import zipfile
 from pathlib import Path
 
@@ -136,3 +137,70 @@ def test_what_cannot_be_read_is_named(
     with pytest.raises(InputError, match=message) as error:
         units(file)
     assert str(file) in str(error.value)
+
+
+def test_headings_stand_where_they_are_behind_unusual_characters(tmp_path: Path) -> None:
+    text = "a\fb\x85c\u2028d\r\n\r\n# Here\n\rtext\n"
+    (tmp_path / "a.md").write_bytes(text.encode())
+    (unit,) = units(tmp_path / "a.md")
+    assert [text[h.start : h.start + 6] for h in unit.headings] == ["# Here"]
+
+
+def test_damaged_and_locked_office_files_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import docx
+    import pypdf
+
+    document = docx.Document()
+    document.save(str(tmp_path / "whole.docx"))
+    with (
+        zipfile.ZipFile(tmp_path / "whole.docx") as whole,
+        zipfile.ZipFile(tmp_path / "a.docx", "w") as damaged,
+    ):
+        for name in whole.namelist():
+            content = b"<w:document" if name == "word/document.xml" else whole.read(name)
+            damaged.writestr(name, content)
+    with pytest.raises(InputError, match=r"a\.docx: a DOCX that can be read is required"):
+        units(tmp_path / "a.docx")
+
+    def locked(*_: object) -> None:
+        raise pypdf.errors.DependencyError("cryptography is required for AES")
+
+    (tmp_path / "a.pdf").write_bytes(b"%PDF")
+    monkeypatch.setattr(pypdf, "PdfReader", locked)
+    with pytest.raises(InputError, match=r"a\.pdf: a PDF that can be read is required: crypto"):
+        units(tmp_path / "a.pdf")
+
+
+def test_too_large_a_docx_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from crossrank.retrieval.ingest import office
+
+    monkeypatch.setattr(office, "MOST_UNPACKED", 1000)
+    with zipfile.ZipFile(tmp_path / "a.docx", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", "x" * 2000)
+    with pytest.raises(InputError) as error:
+        units(tmp_path / "a.docx")
+    assert str(error.value) == f"{tmp_path / 'a.docx'}: at most 1000 bytes unpacked are read."
+
+
+def test_texts_may_be_compressed(tmp_path: Path) -> None:
+    (tmp_path / "a.md.gz").write_bytes(gzip.compress(b"# One\n\ntwo\n"))
+    (unit,) = units(tmp_path / "a.md.gz")
+    assert (unit.text, unit.headings) == ("# One\n\ntwo\n", (Heading(0, 1, "One"),))
+    (tmp_path / "a.html.gz").write_bytes(gzip.compress(b"<p>one"))
+    assert units(tmp_path / "a.html.gz")[0].text == "one\n"
+
+
+def test_what_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from crossrank.retrieval.ingest import parse
+
+    monkeypatch.setattr(parse, "MOST_BYTES", 1000)
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"x" * 1001))
+    with pytest.raises(InputError, match="at most 1000 bytes are read, and it is larger"):
+        units(tmp_path / "a.txt.gz")
+    (tmp_path / "b.txt.gz").write_bytes(b"\x1f\x8bno gzip")
+    with pytest.raises(InputError, match=r"b\.txt\.gz: a whole gzip file is required"):
+        units(tmp_path / "b.txt.gz")

@@ -27,7 +27,8 @@ def read_pdf(path: Path) -> Iterator[Unit]:
         reader = pypdf.PdfReader(path)
         for number, page in enumerate(reader.pages, 1):
             yield Unit(page.extract_text(), place=f"page {number}")
-    except (pypdf.errors.PyPdfError, ValueError, KeyError, RecursionError) as error:
+    # Parsers raise whatever a damaged file makes them stumble on.
+    except Exception as error:
         raise InputError(f"{path}: a PDF that can be read is required: {error}.") from error
 
 
@@ -41,11 +42,15 @@ def read_docx(path: Path) -> Iterator[Unit]:
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
-        if size > MOST_UNPACKED:
-            raise InputError(f"{path}: at most {MOST_UNPACKED} bytes unpacked are read.")
+    except (zipfile.BadZipFile, ValueError) as error:
+        raise InputError(f"{path}: a DOCX that can be read is required: {error}.") from error
+    if size > MOST_UNPACKED:
+        raise InputError(f"{path}: at most {MOST_UNPACKED} bytes unpacked are read.")
+    try:
         document = docx.Document(str(path))
         blocks = [_block(block) for block in document.iter_inner_content()]
-    except (zipfile.BadZipFile, KeyError, ValueError, docx.opc.exceptions.OpcError) as error:
+    # Parsers raise whatever a damaged file makes them stumble on.
+    except Exception as error:
         raise InputError(f"{path}: a DOCX that can be read is required: {error}.") from error
     parts: list[str] = []
     headings: list[Heading] = []

@@ -4,13 +4,16 @@ Offsets that are told later are characters of the text given here: for plain tex
 rows of JSONL and CSV that is the text of the file itself.
 """
 
+import gzip
+import re
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from crossrank.errors import InputError
 from crossrank.optional import require
-from crossrank.text_files import read_csv, read_objects, read_tsv, stem_suffix
+from crossrank.text_files import is_gzip, read_csv, read_objects, read_tsv, stem_suffix
 
 MOST_BYTES = 100_000_000
 """Larger files are refused: they are data, not documents. Rows of JSONL and CSV are read one by one
@@ -54,8 +57,8 @@ def read_units(path: Path) -> Units:
     """Read a file; its name says what it is.
 
     Args:
-        path: A file of one of ``SUFFIXES``; JSONL, CSV and TSV need a column ``text``, and may have
-            a ``title``.
+        path: A file of one of ``SUFFIXES``, texts and pages also with ``.gz``; JSONL, CSV and TSV
+            need a column ``text``, and may have a ``title``.
 
     Raises:
         InputError: It cannot be read, or is of another kind; the message names it.
@@ -65,7 +68,7 @@ def read_units(path: Path) -> Units:
     if suffix not in SUFFIXES:
         raise InputError(f"{path}: one of {', '.join(SUFFIXES)} is required, received {suffix!r}.")
     if suffix not in _BY_ROW and path.stat().st_size > MOST_BYTES:
-        raise InputError(f"{path}: at most {MOST_BYTES} bytes are read, and it is larger.")
+        raise _too_large(path)
     yield from SUFFIXES[suffix](path)
 
 
@@ -75,9 +78,8 @@ def _plain(path: Path) -> Units:
 
 def _markdown(path: Path) -> Units:
     text = _text_of(path)
-    starts = [0]
-    for line in text.splitlines(keepends=True):
-        starts.append(starts[-1] + len(line))
+    # Lines as Markdown has them: str.splitlines knows more ends than these.
+    starts = [0, *(end.end() for end in re.finditer(r"\r\n?|\n", text))]
     tokens = require("markdown_it", extra="rag").MarkdownIt().parse(text)
     headings = tuple(
         Heading(starts[token.map[0]], int(token.tag[1:]), tokens[number + 1].content)
@@ -90,7 +92,7 @@ def _markdown(path: Path) -> Units:
 def _html(path: Path) -> Units:
     from crossrank.retrieval.ingest.html import read_html
 
-    yield read_html(path.read_bytes())
+    yield read_html(_bytes_of(path))
 
 
 def _pdf(path: Path) -> Units:
@@ -134,9 +136,25 @@ def _row(path: Path, place: str, text: object, title: object) -> Unit:
     return Unit(text, (Heading(0, 1, title),) if title else (), place)
 
 
+def _bytes_of(path: Path) -> bytes:
+    """Read a file, compressed or not, and no more of it than is allowed."""
+    try:
+        with gzip.open(path) if is_gzip(path) else path.open("rb") as file:
+            content: bytes = file.read(MOST_BYTES + 1)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: a whole gzip file is required: {error}.") from error
+    if len(content) > MOST_BYTES:
+        raise _too_large(path)
+    return content
+
+
+def _too_large(path: Path) -> InputError:
+    return InputError(f"{path}: at most {MOST_BYTES} bytes are read, and it is larger.")
+
+
 def _text_of(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return _bytes_of(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: UTF-8 is required: {error}.") from error
 
