@@ -68,17 +68,20 @@ def read_lines(path: Path) -> Lines:
             raise InputError(f"{path}, after line {number}: damaged gzip file: {error}") from error
 
 
-def read_objects(path: Path, *, skip: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_objects(
+    path: Path, *, skip: int = 0, lines: Lines | None = None
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """Read JSON objects one a line, with their line numbers; blank lines are left out.
 
     Args:
         path: The file, or ``-``.
         skip: How many objects to pass over.
+        lines: The file's lines, where they are being read already.
 
     Raises:
         InputError: A line is no JSON object; the message names file and line.
     """
-    for number, line in read_lines(path):
+    for number, line in lines or read_lines(path):
         if not line.strip():
             continue
         if skip:

@@ -1,6 +1,8 @@
 """Files of judgements, runs and texts are read as they are meant, or the bad line is named."""
 
 import gzip
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -155,3 +157,21 @@ def test_real_collections_are_read(crossrank_data: Path) -> None:
     assert len(read_texts(folder / "queries.jsonl")) == len(run) == 43
     assert all(document in texts for ranking in run.values() for document in ranking)
     assert len(read_qrels(crossrank_data / "scifact" / "qrels" / "test.tsv")) == 300
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "content",
+    [
+        '\n{"_id": "1", "text": "one"}\n{"_id": "2", "text": "two"}\n',
+        "1\tone\n2\ttwo\n",
+        "<top><num> 1 <title> one </top>\n<top><num> 2 <title> two </top>\n",
+    ],
+)
+def test_texts_of_every_format_may_come_by_a_pipe(tmp_path: Path, content: str) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_text(content), daemon=True)
+    writer.start()
+    assert read_texts(pipe) == {"1": "one", "2": "two"}
+    writer.join(5)

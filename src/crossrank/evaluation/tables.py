@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from crossrank.errors import InputError
 from crossrank.optional import require
-from crossrank.text_files import read_objects, stem_suffix
+from crossrank.text_files import Lines, read_objects, stem_suffix
 from crossrank.types import Qrels, Run
 
 Value = TypeVar("Value")
@@ -166,9 +166,15 @@ def read_table(path: str | Path, *layouts: Sequence[str]) -> Records:
     return read(Path(path), *layouts)
 
 
-def read_jsonl(path: Path, *layouts: Sequence[str]) -> Records:
-    """Read JSON objects, as ``read_table`` does, whatever the file is called."""
-    for number, row in read_objects(path):
+def read_jsonl(path: Path, *layouts: Sequence[str], lines: Lines | None = None) -> Records:
+    """Read JSON objects, as ``read_table`` does, whatever the file is called.
+
+    Args:
+        path: The file.
+        *layouts: As for ``read_table``.
+        lines: The file's lines, where they are being read already.
+    """
+    for number, row in read_objects(path, lines=lines):
         place = f"line {number}"
         yield place, [row[name] for name in _layout(f"{path}, {place}", row, layouts)]
 

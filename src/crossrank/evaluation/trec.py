@@ -15,6 +15,7 @@ ends in ``.gz``. ``-`` is read from stdin.
 import gzip
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,7 +34,7 @@ from crossrank.evaluation.tables import (
     to_score,
 )
 from crossrank.evaluation.topics import read_tabbed, read_topics
-from crossrank.text_files import is_gzip, read_lines, stem_suffix
+from crossrank.text_files import Lines, is_gzip, read_lines, stem_suffix
 from crossrank.types import Qrels, Run
 
 Value = TypeVar("Value")
@@ -236,11 +237,23 @@ def _qrels_lines(path: str | Path) -> Qrels:
 def _text_records(path: Path) -> Records:
     if is_table(path):
         return read_table(path, *_TEXTS)
-    named = stem_suffix(path) == ".tsv"
-    first = "" if named else next((line.lstrip()[:1] for _, line in _lines(path)), "")
+    lines, first = read_lines(path), ""
+    if stem_suffix(path) != ".tsv":
+        lines, first = _peek(lines)
     if first == "{":
-        return read_jsonl(path, *_TEXTS)
-    return read_topics(path) if first == "<" else read_tabbed(path)
+        return read_jsonl(path, *_TEXTS, lines=lines)
+    return read_topics(path, lines) if first == "<" else read_tabbed(path, lines)
+
+
+def _peek(lines: Lines) -> tuple[Lines, str]:
+    """Look at the first character that is no white space; a pipe can be read only once."""
+    seen: list[tuple[int, str]] = []
+    first = ""
+    for number, line in lines:
+        seen.append((number, line))
+        if first := line.lstrip()[:1]:
+            break
+    return chain(seen, lines), first
 
 
 def _lines(path: str | Path) -> Iterator[tuple[int, str]]:
