@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 from tests.cli.commands import run, start
+from tests.cli.conftest import make_model
 from typer.testing import Result
+
+from crossrank.evaluation.calibration_maps import Calibration, Platt
+from crossrank.models.calibrations import write_calibration
 
 Invoke = Callable[..., Result]
 
@@ -39,6 +43,18 @@ def test_tsv_is_rank_score_line_and_text(invoke: Invoke, model: list[str], text_
     assert result.exit_code == 0
     assert result.stdout == "1\t1.0\t3\tw1 w2\n2\t0.6666667\t4\tw1 w3\n3\t0.33333334\t1\tw3 w4\n"
     assert result.stderr == ""
+
+
+def test_calibrated_scores_are_probabilities(
+    invoke: Invoke, text_file: Path, tmp_path: Path
+) -> None:
+    folder = make_model(tmp_path / "calibrated")
+    write_calibration(folder, "fp32", Calibration("platt", Platt(2.0, -1.0)), {})
+    options = ["--model", folder, "--backend", "constant", "-f", "json", "--calibrated"]
+    found = json.loads(invoke("rank", "w1 w2", text_file, *options).stdout)
+    assert [row["line"] for row in found] == [3, 4, 1]
+    # sigmoid(2 * score - 1)
+    assert [row["score"] for row in found] == pytest.approx([0.7310586, 0.5825702, 0.4174298])
 
 
 def test_json_is_one_list(invoke: Invoke, model: list[str], text_file: Path) -> None:

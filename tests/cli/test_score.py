@@ -11,7 +11,11 @@ from pathlib import Path
 
 import pytest
 from tests.cli.commands import interrupt, run, start
+from tests.cli.conftest import make_model
 from typer.testing import Result
+
+from crossrank.evaluation.calibration_maps import Calibration, Platt
+from crossrank.models.calibrations import write_calibration
 
 Invoke = Callable[..., Result]
 
@@ -311,3 +315,51 @@ def test_another_job_is_not_continued(
     assert "input size: 500000 then" in invoke("score", bad, "-o", out, *model).stderr
     assert invoke("score", bad, "-o", out, "--restart", *model).exit_code == 0
     assert len(out.read_text().splitlines()) == len(bad.read_text().splitlines())
+
+
+@pytest.fixture
+def calibrated(tmp_path: Path) -> tuple[Path, list[str]]:
+    """A model's folder, with a calibration, and the options that choose it."""
+    folder = make_model(tmp_path / "calibrated")
+    write_calibration(folder, "fp32", Calibration("platt", Platt(2.0, -1.0)), {})
+    return folder, ["--model", str(folder), "--backend", "constant"]
+
+
+def test_calibrated_scores_are_probabilities(
+    invoke: Invoke, calibrated: tuple[Path, list[str]], jsonl_file: Path
+) -> None:
+    out = jsonl_file.with_name("scored.jsonl")
+    result = invoke("score", jsonl_file, "-o", out, "--calibrated", *calibrated[1])
+    assert result.exit_code == 0, result.stderr
+    scores = [json.loads(line)["score"] for line in out.read_text().splitlines()]
+    # sigmoid(2 * 1 - 1) and sigmoid(2 / 3 - 1)
+    assert scores == pytest.approx([0.7310586, 0.4174298], abs=1e-7)
+
+
+def test_a_calibration_that_is_not_there(
+    invoke: Invoke, model: list[str], jsonl_file: Path
+) -> None:
+    out = jsonl_file.with_name("scored.jsonl")
+    result = invoke("score", jsonl_file, "-o", out, "--calibrated", *model)
+    assert result.exit_code == 1
+    assert "A calibration for fp32 is required" in result.stderr
+    assert [path.name for path in out.parent.iterdir()] == ["pairs.jsonl"]
+
+
+def test_calibrated_and_plain_scores_do_not_mix(
+    invoke: Invoke, calibrated: tuple[Path, list[str]], many: Path, tmp_path: Path
+) -> None:
+    folder, model = calibrated
+    bad, out = tmp_path / "pairs.jsonl", tmp_path / "scored.jsonl"
+    bad.write_bytes(many.read_bytes()[:500_000])  # ends in half a line: a chunk is done before it
+    for begun, continued in (([], ["--calibrated"]), (["--calibrated"], [])):
+        said = invoke("score", bad, "-o", out, "--restart", *begun, *model).stderr
+        assert "one JSON object a line is required" in said
+        other = invoke("score", bad, "-o", out, *continued, *model)
+        assert other.exit_code == 1
+        assert "begun by another job; calibration: " in other.stderr
+    # So is the model when it was calibrated anew meanwhile.
+    invoke("score", bad, "-o", out, "--restart", "--calibrated", *model)
+    write_calibration(folder, "fp32", Calibration("platt", Platt(2.0, -1.0001)), {})
+    other = invoke("score", bad, "-o", out, "--calibrated", *model)
+    assert "begun by another job; calibration: 'platt" in other.stderr

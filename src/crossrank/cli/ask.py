@@ -43,10 +43,7 @@ def ask(
             help="Do not ask where the best source scores less.", show_default="always ask"
         ),
     ] = None,
-    calibrated: Annotated[
-        bool,
-        typer.Option("--calibrated", help="Let scores be the model's calibrated probabilities."),
-    ] = False,
+    calibrated: options.Calibrated = False,
     model: options.Model = None,
     backend: options.Backend = "auto",
     precision: options.Precision = "auto",

@@ -43,6 +43,10 @@ Cache = Annotated[
     Path | None,
     typer.Option(dir_okay=False, help="File that remembers scores from call to call."),
 ]
+Calibrated = Annotated[
+    bool,
+    typer.Option("--calibrated", help="Let scores be the model's calibrated probabilities."),
+]
 QueryField = Annotated[str, typer.Option(help="Column of the query.")]
 DocumentField = Annotated[str, typer.Option(help="Column of the document.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")]

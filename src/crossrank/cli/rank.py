@@ -47,6 +47,7 @@ def rank(
     top_k: Annotated[
         int | None, typer.Option("--top-k", "-k", min=1, help="Most documents to show.")
     ] = None,
+    calibrated: options.Calibrated = False,
     model: options.Model = None,
     backend: options.Backend = "auto",
     precision: options.Precision = "auto",
@@ -105,6 +106,7 @@ def rank(
         long_documents=long_documents,
         window=window,
         stride=stride,
+        calibrated=calibrated,
     )
     entries = []
     for position, entry in enumerate(ranking, 1):

@@ -40,6 +40,7 @@ def score(
             help="Column to add.", show_default="score, or scores when the model has several labels"
         ),
     ] = None,
+    calibrated: options.Calibrated = False,
     overwrite: options.Overwrite = False,
     restart: options.Restart = False,
     model: options.Model = None,
@@ -60,6 +61,7 @@ def score(
     Examples:
       crossrank score pairs.jsonl -o scored.jsonl
       crossrank score faq.csv.gz -o scored.csv.gz --query-field question
+      crossrank score pairs.jsonl -o scored.jsonl --model ./mine --calibrated
     """
     _check_out(file, out, overwrite)
     encoder = options.load_model(
@@ -81,9 +83,9 @@ def score(
             document_field=document_field,
             score_field=score_field or ("score" if encoder.num_labels == 1 else "scores"),
         )
-    job = _job(pairs, encoder, truncation)
+    job = _job(pairs, encoder, truncation, calibrated)
     with Journal(out, job, restart=restart) as journal, resumable(journal):
-        _score_all(encoder, pairs, journal)
+        _score_all(encoder, pairs, journal, calibrated)
         pairs.publish(journal.partial, out)
         journal.forget()
 
@@ -101,7 +103,9 @@ def _check_out(file: Path, out: Path, overwrite: bool) -> None:
     options.check_out(out, overwrite)
 
 
-def _job(pairs: "PairFile", encoder: "CrossEncoder", truncation: str) -> dict[str, Any]:
+def _job(
+    pairs: "PairFile", encoder: "CrossEncoder", truncation: str, calibrated: bool
+) -> dict[str, Any]:
     """All that decides the output, for a later call to compare with."""
     from crossrank.models import digest
 
@@ -117,10 +121,21 @@ def _job(pairs: "PairFile", encoder: "CrossEncoder", truncation: str) -> dict[st
         "device": encoder.runtime.device,
         "max length": encoder.max_length,
         "truncation": truncation,
+        "calibration": _calibration(encoder) if calibrated else None,
     }
 
 
-def _score_all(encoder: "CrossEncoder", pairs: "PairFile", journal: "Journal") -> None:
+def _calibration(encoder: "CrossEncoder") -> str:
+    """Name a calibration: one that was fitted anew meanwhile is another."""
+    from hashlib import blake2b
+
+    found = encoder.calibration
+    return f"{found.method} {blake2b(repr(found.map).encode(), digest_size=8).hexdigest()}"
+
+
+def _score_all(
+    encoder: "CrossEncoder", pairs: "PairFile", journal: "Journal", calibrated: bool
+) -> None:
     """Score what is left, chunk by chunk."""
     from crossrank.progress import progress_bar
 
@@ -130,7 +145,9 @@ def _score_all(encoder: "CrossEncoder", pairs: "PairFile", journal: "Journal") -
         for chunk in pairs.chunks(skip=journal.rows):
             scores: list[Score] = []
             for value in encoder.stream(
-                (pair for rows in chunk for pair in rows.pairs), window=WINDOW
+                (pair for rows in chunk for pair in rows.pairs),
+                window=WINDOW,
+                calibrated=calibrated,
             ):
                 scores.append(_fp32(value))
                 progress(1)
