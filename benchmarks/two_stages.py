@@ -91,7 +91,7 @@ def quality(
         search = RetrieveAndRerank(stage, model, documents, depth=DEPTH, top_k=DEPTH)
         seconds = []
         results = [timed(seconds, search, text) for text in texts]
-        ranked = [[(hit.position, hit.score or 0.0) for hit in result.hits] for result in results]
+        ranked = [[(hit.id, hit.score or 0.0) for hit in result.hits] for result in results]
         values[f"{name}, reranked"] = scores_of(task, queries, ids, ranked)
         say(f"{name}, reranked", values[f"{name}, reranked"], seconds)
     for first, second in (

@@ -43,7 +43,7 @@ class Largest:
 def test_the_best_of_the_reranked_come_first_and_the_rest_as_they_were_found() -> None:
     search = RetrieveAndRerank(Ascending(), Largest(), DOCUMENTS, depth=3, top_k=5)
     result = search("q")
-    assert [hit.position for hit in result.hits] == [2, 1, 0, 3, 4]
+    assert [hit.id for hit in result.hits] == [2, 1, 0, 3, 4]
     assert [hit.score for hit in result.hits] == [2.0, 1.0, 0.0, None, None]
     assert [hit.first_stage_rank for hit in result.hits] == [3, 2, 1, 4, 5]
     assert result.hits[0].first_stage_score == pytest.approx(1 / 3)
@@ -56,7 +56,7 @@ def test_many_queries_are_scored_in_one_call() -> None:
     search = RetrieveAndRerank(Ascending(), reranker, DOCUMENTS, depth=7, top_k=2)
     results = search.search_many(["a", "b", "c"])
     assert reranker.calls == [21]
-    assert [[hit.position for hit in result.hits] for result in results] == [[6, 5]] * 3
+    assert [[hit.id for hit in result.hits] for result in results] == [[6, 5]] * 3
     assert [result.query for result in results] == ["a", "b", "c"]
     assert search.search_many([]) == []
 
@@ -69,13 +69,13 @@ def test_time_limits_the_depth() -> None:
     assert time.perf_counter() - start < 0.2
     assert STEP <= result.depth < 200
     assert result.depth == sum(reranker.calls)
-    assert [hit.position for hit in result.hits][: result.depth] == list(range(result.depth))[::-1]
-    assert [hit.position for hit in result.hits][result.depth :] == list(range(result.depth, 200))
+    assert [hit.id for hit in result.hits][: result.depth] == list(range(result.depth))[::-1]
+    assert [hit.id for hit in result.hits][result.depth :] == list(range(result.depth, 200))
 
 
 def test_without_time_nothing_is_reranked() -> None:
     result = RetrieveAndRerank(Ascending(), Largest(), DOCUMENTS, top_k=3)("q", budget_ms=0)
-    assert (result.depth, [hit.position for hit in result.hits]) == (0, [0, 1, 2])
+    assert (result.depth, [hit.id for hit in result.hits]) == (0, [0, 1, 2])
 
 
 def test_near_copies_of_better_documents_are_left_out() -> None:
@@ -87,9 +87,9 @@ def test_near_copies_of_better_documents_are_left_out() -> None:
 
     # Of 10 runs of three words the long ones share 6, "a b c" to "f g h".
     kept = RetrieveAndRerank(Four(), Largest(), documents, unique=0.6)("q").hits
-    assert [hit.position for hit in kept] == [3, 2, 1]
+    assert [hit.id for hit in kept] == [3, 2, 1]
     kept = RetrieveAndRerank(Four(), Largest(), documents, unique=0.61)("q").hits
-    assert [hit.position for hit in kept] == [3, 2, 1, 0]
+    assert [hit.id for hit in kept] == [3, 2, 1, 0]
 
 
 def test_a_query_that_finds_nothing_has_an_empty_result() -> None:

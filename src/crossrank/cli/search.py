@@ -84,7 +84,7 @@ def _rows(index: "SearchIndex", result: "SearchResult", model: "CrossEncoder") -
     scores = iter(model.finisher()(logits).tolist() if len(logits) else [])
     rows: Rows = []
     for rank, hit in enumerate(result.hits, 1):
-        found = index[hit.position]
+        found = index[hit.id]
         chunk = found.chunk
         rows.append(
             {

@@ -170,7 +170,7 @@ class Answerer:
         sources: list[Source] = []
         left = self.context_tokens
         for number, (hit, score) in enumerate(zip(hits, scores, strict=True), 1):
-            source = Source(number, self.index[hit.position], score)
+            source = Source(number, self.index[hit.id], score)
             left -= self.model.count_tokens(_quote(source))
             if sources and left < 0:
                 break

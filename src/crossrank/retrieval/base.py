@@ -1,12 +1,31 @@
 """What every first stage can do."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from crossrank.types import Floats, Pair
 
-Hits = list[tuple[int, float]]
-"""Position and score of documents, best first."""
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document with its text.
+
+    Attributes:
+        id: Its position in the collection, or its id in a store.
+        text: The text.
+    """
+
+    id: Any
+    text: str
+
+
+Hits = list[tuple[Any, float]]
+"""Documents and their scores, best first.
+
+A document is its position in the collection; a store that keeps the texts itself gives a
+``Document``.
+"""
 
 
 class Retriever(Protocol):

@@ -44,6 +44,7 @@ class BiEncoder:
 
     Attributes:
         width: Numbers a vector.
+        normalized: Whether vectors have length 1.
         digest: Says which weights and settings these are.
 
     Example:
@@ -61,7 +62,7 @@ class BiEncoder:
         self._tokenizer.enable_truncation(spec.max_length)
         file = spec.folder / "config_sentence_transformers.json"
         saved = read_json(file) if file.is_file() else {}
-        self._normalize = saved.get("similarity_fn_name") not in ("dot", "dot_score")
+        self.normalized = saved.get("similarity_fn_name") not in ("dot", "dot_score")
         self.width = self._encode(["a"]).shape[1]
         self.digest = f"{digest(spec, backend.files)} {backend.precision}"
 
@@ -147,7 +148,7 @@ class BiEncoder:
             parts.append((rows, self._forward([encoded[row] for row in rows])))
         vectors = np.concatenate([part for _, part in parts])
         vectors[np.concatenate([rows for rows, _ in parts])] = vectors.copy()
-        if self._normalize:
+        if self.normalized:
             lengths_of = np.linalg.norm(vectors, axis=1, keepdims=True)
             vectors /= np.maximum(lengths_of, 1e-12)
         return vectors

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from crossrank.errors import InputError
-from crossrank.retrieval.base import Hits, Retriever
+from crossrank.retrieval.base import Document, Hits, Retriever
 from crossrank.types import Floats, Pair
 
 STEP = 32
@@ -40,14 +40,14 @@ class Hit:
     """A document that was found.
 
     Attributes:
-        position: In the collection.
+        id: Its position in the collection, or its id in a store.
         text: The document.
         score: The cross-encoder's logit; ``None`` below the depth that was reranked.
         first_stage_rank: From 1.
         first_stage_score: The retriever's.
     """
 
-    position: int
+    id: Any
     text: str
     score: float | None
     first_stage_rank: int
@@ -78,7 +78,8 @@ class RetrieveAndRerank:
     Args:
         retriever: The first stage.
         reranker: The second stage.
-        documents: The texts that the retriever's positions mean.
+        documents: The texts that the retriever's positions mean; ``None`` where what it finds has
+            its text, as in ``crossrank.retrieval.stores``.
         depth: How many documents of a query are reranked.
         top_k: How many are returned.
         unique: Leave out documents that are nearly the same as a better one: of their runs of three
@@ -100,7 +101,7 @@ class RetrieveAndRerank:
         self,
         retriever: Retriever,
         reranker: Reranker,
-        documents: Texts,
+        documents: Texts | None = None,
         *,
         depth: int = 100,
         top_k: int = 10,
@@ -142,9 +143,9 @@ class RetrieveAndRerank:
         found = self.retriever.search_many(queries, max(self.depth, self.top_k))
         retrieved = time.perf_counter()
         pairs = [
-            (query, self.documents[position])
+            (query, self._document(document).text)
             for query, hits in zip(queries, found, strict=True)
-            for position, _ in hits[: self.depth]
+            for document, _ in hits[: self.depth]
         ]
         logits = self._logits(pairs)
         stages = {"retrieve": retrieved - start, "rerank": time.perf_counter() - retrieved}
@@ -162,7 +163,7 @@ class RetrieveAndRerank:
 
     def _within(self, query: str, hits: Hits, deadline: float | None) -> Floats:
         """Score as many documents as time allows."""
-        pairs = [(query, self.documents[position]) for position, _ in hits]
+        pairs = [(query, self._document(document).text) for document, _ in hits]
         if deadline is None:
             return self._logits(pairs)
         parts: list[Floats] = []
@@ -175,6 +176,16 @@ class RetrieveAndRerank:
                 break  # the next step would take as long, and end too late
         return np.concatenate(parts) if parts else self._logits([])
 
+    def _document(self, found: Any) -> Document:
+        if isinstance(found, Document):
+            return found
+        if self.documents is None:
+            raise InputError(
+                "The retriever finds positions, so the documents are required that they mean: "
+                "RetrieveAndRerank(retriever, reranker, documents)."
+            )
+        return Document(found, self.documents[found])
+
     def _logits(self, pairs: list[Pair]) -> Floats:
         return np.asarray(self.reranker.predict(pairs, activation_fn="identity"))
 
@@ -184,14 +195,15 @@ class RetrieveAndRerank:
         order = np.argsort(-logits, kind="stable").tolist()
         ranked = (
             Hit(
-                position,
-                self.documents[position],
+                document.id,
+                document.text,
                 float(logits[place]) if place < len(logits) else None,
                 place + 1,
                 score,
             )
             for place in [*order, *range(len(logits), len(hits))]
-            for position, score in [hits[place]]
+            for found, score in [hits[place]]
+            for document in [self._document(found)]
         )
         chosen = ranked if self.unique is None else _without_copies(ranked, self.unique)
         best = [hit for hit, _ in zip(chosen, range(self.top_k), strict=False)]
