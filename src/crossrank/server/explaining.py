@@ -1,6 +1,7 @@
 """Explaining scores on a server: variants of a document go through the queue like any request."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from typing import Any
@@ -23,17 +24,10 @@ async def explain(served: ServedModel, pair: Pair) -> Explanation:
         RequestError: The queue is full, or the server stops.
         CrossRankError: The model failed.
     """
-    several = len(Parts.sentences(pair[1], most=2)) > 1
-    method: Method = "sentences" if several else "tokens"
     scorer = _QueuedScorer(served)
     try:
-        return await asyncio.to_thread(
-            explain_pair,
-            scorer,
-            pair,
-            Wanted(method, max_pieces=MAX_PIECES),
-            prompt=served.model.prompt_text(),
-            finish=served.model.finisher(),
+        return await asyncio.get_running_loop().run_in_executor(
+            served.explainers, scorer.explain, pair
         )
     finally:
         scorer.give_up()
@@ -52,8 +46,22 @@ class _QueuedScorer(Scorer):
         )
         self._served = served
         self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
         self._pending: Future[Answer] | None = None
         self._given_up = False
+
+    def explain(self, pair: Pair) -> Explanation:
+        """Explain a pair, on a thread."""
+        several = len(Parts.sentences(pair[1], most=2)) > 1
+        method: Method = "sentences" if several else "tokens"
+        model = self._served.model
+        return explain_pair(
+            self,
+            pair,
+            Wanted(method, max_pieces=MAX_PIECES),
+            prompt=model.prompt_text(),
+            finish=model.finisher(),
+        )
 
     def run(
         self,
@@ -62,16 +70,18 @@ class _QueuedScorer(Scorer):
         progress: Callable[[int], object] = lambda _: None,
     ) -> Iterator[Scored]:
         """Score pairs as one request."""
-        if self._given_up:
-            raise CancelledError
-        self._pending = asyncio.run_coroutine_threadsafe(
-            self._served.score(list(pairs)), self._loop
-        )
+        with self._lock:  # the loop may begin to score, and its client give up, in the middle of it
+            if self._given_up:
+                raise CancelledError
+            self._pending = asyncio.run_coroutine_threadsafe(
+                self._served.score(list(pairs)), self._loop
+            )
         answer = self._pending.result()
         yield Scored(answer.logits, answer.truncated)
 
     def give_up(self) -> None:
         """Take what still waits out of the queue: nobody waits for it any more."""
-        self._given_up = True
-        if self._pending is not None:
-            self._pending.cancel()
+        with self._lock:
+            self._given_up = True
+            if self._pending is not None:
+                self._pending.cancel()

@@ -50,6 +50,9 @@ class ServedModel:
         model: The model.
         settings: Of the server.
         observe: Called after each batch, with the model.
+
+    Attributes:
+        explainers: Threads of explanations, which ask for scores here and wait for them.
     """
 
     def __init__(
@@ -69,6 +72,8 @@ class ServedModel:
         self._activation = "softmax" if plain else None
         # One thread: tokenizers use all cores by themselves, and computing needs them too.
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="crossrank-tokenize")
+        # Of their own, so that nothing else waits for explanations, which take long.
+        self.explainers = ThreadPoolExecutor(2, thread_name_prefix="crossrank-explain")
         self.queue = BatchQueue(
             [
                 partial(self.scorer.forward, backend)
@@ -138,6 +143,7 @@ class ServedModel:
     async def close(self) -> None:
         """Answer what was taken, then free the model."""
         await self.queue.close()
+        await asyncio.to_thread(self.explainers.shutdown)
         await asyncio.to_thread(self._threads.shutdown)
         self.model.close()
 
