@@ -44,6 +44,19 @@ def pair_key(namespace: bytes, pair: Pair) -> bytes:
     return digest.digest()
 
 
+def entries(namespace: bytes, pairs: Sequence[Pair], logits: Floats) -> list[tuple[bytes, bytes]]:
+    """Write down what a cache keeps: the key of each pair, and its logits, ``[pairs, labels]``."""
+    return [
+        (pair_key(namespace, pair), row.tobytes())
+        for pair, row in zip(pairs, logits.astype("<f4"), strict=True)
+    ]
+
+
+def read_logits(value: bytes) -> Floats:
+    """Read logits ``[labels]`` as ``entries`` wrote them."""
+    return np.frombuffer(value, "<f4").astype(np.float32)
+
+
 class Cache(Protocol):
     """What remembers logits; ``ScoreCache`` says what its methods mean."""
 
@@ -119,7 +132,7 @@ class ScoreCache:
                         (pair_key(namespace, pair),),
                     ).fetchone()
                     if row is not None:
-                        found[position] = np.frombuffer(row[1], "<f4").astype(np.float32)
+                        found[position] = read_logits(row[1])
                         if row[0] <= old:
                             self._renewals.add(row[0])
             if len(self._renewals) >= MOST_RENEWALS:
@@ -141,10 +154,7 @@ class ScoreCache:
             raise InputError(
                 f"logits must have the shape [{len(pairs)}, labels], received {list(logits.shape)}"
             )
-        rows = [
-            (pair_key(namespace, pair), row.tobytes())
-            for pair, row in zip(pairs, logits.astype("<f4"), strict=True)
-        ]
+        rows = entries(namespace, pairs, logits)
         with self._lock, self._surviving_failure():
             connection = self._connected()
             if connection is not None and rows:

@@ -209,6 +209,21 @@ def test_a_redis_that_hangs_is_waited_for_once_and_not_for_long(
         process.send_signal(signal.SIGCONT)
 
 
+def test_texts_are_not_digested_for_a_redis_that_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_cache, "PAUSE_SECONDS", (60.0, 60.0))
+    with redis_server(tmp_path) as (url, process), cache_at(url) as cache:
+        process.kill()
+        process.wait()
+        assert known(cache.get(b"model", PAIRS)) == [None, None, None]
+        digested: list[int] = []
+        monkeypatch.setattr("crossrank.cache.blake2b", lambda **_: digested.append(1))
+        assert known(cache.get(b"model", PAIRS)) == [None, None, None]
+        cache.put(b"model", PAIRS, LOGITS)
+    assert not digested
+
+
 def test_a_server_answers_while_redis_is_absent(small: Small, tmp_path: Path) -> None:
     with redis_server(tmp_path) as (url, process):
         process.kill()

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from crossrank.cache import pair_key
+from crossrank.cache import entries, pair_key, read_logits
 from crossrank.errors import InputError
 from crossrank.optional import require
 from crossrank.server.logs import LOGGER
@@ -94,15 +94,19 @@ class RedisCache:
         Returns:
             For each pair its logits ``[labels]``, or None.
         """
+        unknown: list[Floats | None] = [None] * len(pairs)
+        if not pairs or not self._breaker.closed():
+            return unknown
+        # Here, and not where the call runs: this time is none of Redis's.
         keys = [PREFIX + pair_key(namespace, pair) for pair in pairs]
-        call = self._call(lambda: self._client.mget(keys)) if keys else None
+        call = self._call(lambda: self._client.mget(keys))
         if call is not None:
             try:
                 return [_logits(value) for value in call.result(WAIT_SECONDS)]
             except Exception as error:  # noqa: BLE001  whatever it is, scoring goes on
                 call.cancel()
                 self._breaker.failed(error)
-        return [None] * len(pairs)
+        return unknown
 
     def put(self, namespace: bytes, pairs: Sequence[Pair], logits: Floats) -> None:
         """Remember the logits of pairs, without waiting for it.
@@ -112,15 +116,14 @@ class RedisCache:
             pairs: Queries and documents.
             logits: What the model answered, ``[pairs, labels]``.
         """
-        rows = [
-            (PREFIX + pair_key(namespace, pair), row.tobytes())
-            for pair, row in zip(pairs, logits.astype("<f4"), strict=True)
-        ]
+        if not self._breaker.closed():
+            return
+        rows = entries(namespace, pairs, logits)  # here: a call that waits must not hold the texts
 
         def write() -> None:
             with self._client.pipeline(transaction=False) as pipeline:
                 for key, value in rows:
-                    pipeline.set(key, value, ex=KEPT_SECONDS)
+                    pipeline.set(PREFIX + key, value, ex=KEPT_SECONDS)
                 pipeline.execute()
 
         self._call(write)
@@ -185,5 +188,5 @@ def _logits(value: bytes | None) -> Floats | None:
     """Read a value, if it is one of ours: others may write to Redis too."""
     if value is None or not value or len(value) % 4 or len(value) > 4 * MOST_LABELS:
         return None
-    logits = np.frombuffer(value, "<f4").astype(np.float32)
+    logits = read_logits(value)
     return logits if np.isfinite(logits).all() else None
