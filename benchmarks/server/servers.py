@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-BUILD = ROOT / "build" / "benchmarks"
+from settings import BUILD, ROOT, memory_mb
+
 INFINITY = ROOT / ".venv-infinity" / "bin" / "infinity_emb"
 """Installed by ``make load``; its pins clash with the development environment's."""
 
@@ -39,7 +39,7 @@ class Server:
 
     def memory_mb(self) -> float:
         """Resident memory of all its processes, in MB."""
-        return sum(_resident(pid) for pid in self.pids()) / 1e6
+        return sum(memory_mb("VmRSS", pid) for pid in self.pids())
 
     def pids(self) -> list[int]:
         """Its processes."""
@@ -107,12 +107,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _resident(pid: int) -> int:
-    try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    except OSError:
-        return 0
-    line = next((line for line in status.splitlines() if line.startswith("VmRSS")), "VmRSS: 0 kB")
-    return int(line.split()[1]) * 1024

@@ -1,9 +1,12 @@
 """What tests ask servers, and how they compare the answers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
 import numpy as np
+
+from crossrank import CrossEncoder
 
 QUERY = "what is the capital of france"
 DOCUMENTS = [
@@ -29,6 +32,13 @@ def same(found: list[tuple[int, float]], expected: list[tuple[int, float]]) -> b
     return [i for i, _ in found] == [i for i, _ in expected] and np.allclose(
         [s for _, s in found], [s for _, s in expected], rtol=0, atol=1e-6
     )
+
+
+def expected(
+    model: CrossEncoder, query: str = QUERY, documents: Sequence[str] = DOCUMENTS
+) -> list[tuple[int, float]]:
+    """Index and score of the library's own ranking, best first."""
+    return [(entry["corpus_id"], entry["score"]) for entry in model.rank(query, documents)]
 
 
 def ranked(answer: Any) -> list[tuple[int, float]]:

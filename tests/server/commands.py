@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from tests.cli.commands import start
+from tests.server.live import until
 
 NEVER = 60
 """Seconds after which a server that hangs fails the test."""
@@ -27,10 +27,7 @@ class Command:
     """
 
     def __init__(self, *arguments: str | Path) -> None:
-        command = [sys.executable, "-m", "crossrank", "serve", "--port", "0"]
-        self.process = subprocess.Popen(
-            [*command, *map(str, arguments)], stderr=subprocess.PIPE, text=True
-        )
+        self.process = start("serve", "--port", "0", *arguments, text=True)
         self.log: list[dict[str, Any]] = []
         self.rest: list[str] = []
         self._reader = threading.Thread(target=self._read)
@@ -59,16 +56,13 @@ class Command:
 
     def until_ready(self) -> None:
         """Wait until it answers."""
-        url = self.url
-        deadline = time.monotonic() + NEVER
-        while True:
-            try:
-                if httpx.get(f"{url}/ready").status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        until(self._ready)
+
+    def _ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/ready").status_code == 200
+        except httpx.TransportError:
+            return False
 
     def _read(self) -> None:
         assert self.process.stderr is not None
@@ -89,5 +83,6 @@ def serving(*arguments: str | Path) -> Iterator[Command]:
         if command.process.poll() is None:
             command.process.kill()
         command.wait()
-        assert command.process.stderr is not None
-        command.process.stderr.close()
+        for stream in (command.process.stdout, command.process.stderr):
+            assert stream is not None
+            stream.close()

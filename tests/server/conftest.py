@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 from tests.cli.conftest import make_model
-from tests.server.asking import DOCUMENTS, QUERY
+from tests.server.asking import expected
 from tests.server.live import Gate, live_server
 
 from crossrank import CrossEncoder
@@ -57,4 +57,4 @@ def model() -> CrossEncoder:
 @pytest.fixture(scope="session")
 def ranking(model: CrossEncoder) -> list[tuple[int, float]]:
     """Index and score, best first."""
-    return [(entry["corpus_id"], entry["score"]) for entry in model.rank(QUERY, DOCUMENTS)]
+    return expected(model)

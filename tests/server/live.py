@@ -13,7 +13,15 @@ from crossrank.server.connections import Connection
 from crossrank.server.settings import Settings
 
 PATIENCE = 60
-"""Seconds after which a server that did not start fails the test."""
+"""Seconds after which what does not happen fails the test."""
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 class Gate:
@@ -59,11 +67,8 @@ def live_server(settings: Settings | None = None) -> Iterator[str]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        until = time.monotonic() + PATIENCE
-        while not server.started:
-            assert thread.is_alive(), "the server ended at once"
-            assert time.monotonic() < until, "the server did not start"
-            time.sleep(0.01)
+        until(lambda: server.started or not thread.is_alive())
+        assert server.started, "the server ended at once"
         port = server.servers[0].sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}"
     finally:

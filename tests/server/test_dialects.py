@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from tests.server.asking import ASK, ASK_TEI, DOCUMENTS, QUERY, ask, ranked, same
+from tests.server.asking import ASK, ASK_TEI, DOCUMENTS, QUERY, ask, expected, ranked, same
 
 from crossrank import CrossEncoder
 from crossrank.server.auth import new_key
@@ -136,8 +136,7 @@ def test_rank_fields_choose_what_is_read(server: str, model: CrossEncoder) -> No
     objects = [{"title": "Paris", "body": text, "noise": "x " * 50} for text in DOCUMENTS[:3]]
     body = {"query": QUERY, "documents": objects, "rank_fields": ["title", "body"]}
     answer = ask(server, "/v1/rerank", body | {"return_documents": True})
-    expected = model.rank(QUERY, [f"Paris\n{text}" for text in DOCUMENTS[:3]])
-    assert same(ranked(answer), [(entry["corpus_id"], entry["score"]) for entry in expected])
+    assert same(ranked(answer), expected(model, documents=[f"Paris\n{t}" for t in DOCUMENTS[:3]]))
     assert answer["results"][0]["document"] == objects[answer["results"][0]["index"]]
     problem = ask(server, "/v1/rerank", body | {"rank_fields": ["summary"]}, 422)
     assert "index 0 must have one of the fields 'summary'" in problem["detail"]

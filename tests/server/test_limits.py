@@ -15,7 +15,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.server.live import Gate
+from tests.server.live import Gate, until
 
 from crossrank.server import connections
 from crossrank.server.bodies import parse
@@ -293,13 +293,6 @@ def waiting_pairs(base: str) -> float:
     text = httpx.get(f"{base}/metrics").text
     [line] = [line for line in text.splitlines() if line.startswith("crossrank_queue_pairs{")]
     return float(line.split()[1])
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + NEVER
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def ask_later(threads: ThreadPoolExecutor, base: str, count: int = 1) -> "Future[httpx.Response]":

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.server.asking import ASK, ASK_TEI, DOCUMENTS, LONG, QUERY, ask, ranked, same
+from tests.server.asking import ASK, ASK_TEI, DOCUMENTS, LONG, QUERY, ask, expected, ranked, same
 
 from crossrank import CrossEncoder
 from crossrank.server.reading import Reading, cut
@@ -64,12 +64,12 @@ def test_texts_that_fit_are_answered_however_long_ones_were_to_be_cut(
 def test_max_tokens_per_doc_cuts_documents(server: str, model: CrossEncoder) -> None:
     # Five tokens each, by the tokenizer of the embedded model: words, and a full stop.
     cut = ["Bread is baked from flour", "Paris is the capital and", "Berlin is the capital of"]
-    expected = [(e["corpus_id"], e["score"]) for e in model.rank(QUERY, cut)]
+    ranking = expected(model, documents=cut)
     body = {"query": QUERY, "documents": DOCUMENTS[:3], "max_tokens_per_doc": 5}
     answer = ask(server, "/v2/rerank", body)
-    assert same(ranked(answer), expected)
+    assert same(ranked(answer), ranking)
     assert answer["meta"]["warnings"] == ["3 of 3 documents were not read to their end: too long."]
-    assert same(ranked(ask(server, "/rerank", body)), expected)
+    assert same(ranked(ask(server, "/rerank", body)), ranking)
 
 
 def test_long_documents_are_read_in_chunks_up_to_the_limit(
@@ -93,9 +93,9 @@ def test_usage_counts_tokens_whatever_the_cache_knows(
     body = {"query": QUERY, "documents": ["a b c", "a b c", "d"]}
     count = model.scorer().tokenizer.count
     around = 4  # <s> query </s> </s> document </s>
-    expected = sum(count(QUERY) + count(text) + around for text in body["documents"])
+    tokens = sum(count(QUERY) + count(text) + around for text in body["documents"])
     for _ in range(2):
-        assert ask(base, "/rerank", body)["usage"]["total_tokens"] == expected
+        assert ask(base, "/rerank", body)["usage"]["total_tokens"] == tokens
     # What was cut from a document is known the second time, too.
     for _ in range(2):
         problem = {"query": QUERY, "texts": [LONG], "truncate": False}

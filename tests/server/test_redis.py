@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from tests.server.live import until
 
 from crossrank.cache import ScoreCache, pair_key
 from crossrank.errors import InputError
@@ -24,14 +25,6 @@ redis = pytest.importorskip("redis", reason="the package redis is not installed"
 Small = Callable[..., str]
 PAIRS = [("query", "document"), ("query", "another"), ("\ud800", "\x00")]
 LOGITS = np.float32([[1.5], [-2.25], [0.0]])
-NEVER = 20
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + NEVER
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @contextmanager

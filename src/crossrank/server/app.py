@@ -95,7 +95,7 @@ async def _refuse(request: Request, error: Exception) -> Response:
         problem = RequestError("method_not_allowed", f"{path} takes {allowed}, not {method}.")
     else:
         problem = RequestError("not_found", f"There is nothing at {path}: see /openapi.json.")
-    response = refusal(dialect, problem)
+    response = refusal(dialect, problem, request.state.record)
     response.headers.update(error.headers or {})
     return response
 
@@ -132,7 +132,7 @@ def _add_metrics(app: FastAPI, models: ServedModels, metrics: Metrics, handler: 
         try:
             handler.check_key(request)
         except RequestError as error:
-            return refusal(dialect_of("/metrics"), error)
+            return refusal(dialect_of("/metrics"), error, request.state.record)
         for served in models:
             metrics.queue(served)
         return Response(metrics.text(), media_type=CONTENT_TYPE)

@@ -17,7 +17,7 @@ from crossrank.server.bodies import Bodies
 from crossrank.server.dialects import choose
 from crossrank.server.dialects.base import Dialect, Scores, Task
 from crossrank.server.explaining import explain
-from crossrank.server.problems import ENDS_CONNECTION, RETRY_AFTER, RequestError
+from crossrank.server.problems import ENDS_CONNECTION, RETRY_AFTER, RequestError, first_fault
 from crossrank.server.record import Record
 from crossrank.server.serving import ServedModels
 from crossrank.server.settings import Settings
@@ -50,11 +50,6 @@ class Handler:
         async def endpoint(request: Request) -> Response:
             record: Record = request.state.record
             dialect = dialects[-1]
-
-            def refuse(error: RequestError) -> Response:
-                record.problem = error.kind
-                return refusal(dialect, error)
-
             try:
                 record.dialect = dialect.name
                 self._admit(request)
@@ -75,11 +70,10 @@ class Handler:
                 return Response(status_code=CLIENT_GONE)
             except TimeoutError:
                 seconds = self.settings.timeout_s
-                return refuse(
-                    RequestError("timeout", f"No answer was found in {seconds:g} seconds.")
-                )
+                late = RequestError("timeout", f"No answer was found in {seconds:g} seconds.")
+                return refusal(dialect, late, record)
             except (RequestError, InputError) as error:
-                return refuse(_as_problem(error))
+                return refusal(dialect, _as_problem(error), record)
             return json_response(content)
 
         return endpoint
@@ -94,7 +88,7 @@ class Handler:
                 self.check_key(request)
                 return json_response(answer().model_dump())
             except RequestError as error:
-                return refusal(dialect, error)
+                return refusal(dialect, error, request.state.record)
 
         return endpoint
 
@@ -120,7 +114,9 @@ class Handler:
         try:
             parsed = dialect.schema.model_validate(body)
         except ValidationError as error:
-            raise RequestError("invalid", _first_fault(error)) from error
+            place, fault = first_fault(error)
+            message = f"{place}: {fault['msg']}." if place else f"{fault['msg']}."
+            raise RequestError("invalid", message) from error
         task = dialect.read(parsed)
         reply = dialect.write(parsed, await self._score(task, record))
         return reply.model_dump(exclude_none=True)
@@ -180,8 +176,9 @@ def json_response(
     )
 
 
-def refusal(dialect: Dialect[Any], error: RequestError) -> Response:
-    """Write an error in a dialect's shape."""
+def refusal(dialect: Dialect[Any], error: RequestError, record: Record) -> Response:
+    """Write an error in a dialect's shape, and note its kind."""
+    record.problem = error.kind
     wait = RETRY_AFTER.get(error.kind)
     headers = {"retry-after": str(wait)} if wait else {}
     if error.kind in ENDS_CONNECTION:
@@ -194,12 +191,6 @@ def refusal(dialect: Dialect[Any], error: RequestError) -> Response:
 
 def _as_problem(error: RequestError | InputError) -> RequestError:
     return error if isinstance(error, RequestError) else RequestError("invalid", str(error))
-
-
-def _first_fault(error: ValidationError) -> str:
-    fault = error.errors(include_url=False, include_context=False)[0]
-    place = ".".join(map(str, fault["loc"]))[:200]
-    return f"{place}: {fault['msg']}." if place else f"{fault['msg']}."
 
 
 async def _while_connected(request: Request, work: Awaitable[Result]) -> Result:

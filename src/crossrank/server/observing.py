@@ -61,7 +61,7 @@ class Observer:
             if not record.status:
                 message = f"The server could not answer: its log says why, under {record.id}."
                 problem = RequestError("failed", message)
-                await refusal(_dialect(record), problem)(scope, receive, noting)
+                await refusal(_dialect(record), problem, record)(scope, receive, noting)
         finally:
             record.ended = time.perf_counter()
             self._told(record)

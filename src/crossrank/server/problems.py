@@ -5,6 +5,9 @@ Each dialect writes problems in its own shape; what they mean is the same everyw
 
 from typing import Literal, get_args
 
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
 from crossrank.errors import CrossRankError
 
 Kind = Literal[
@@ -71,3 +74,9 @@ class RequestError(CrossRankError):
     def status(self) -> int:
         """The HTTP status."""
         return STATUS[self.kind]
+
+
+def first_fault(error: ValidationError) -> tuple[str, ErrorDetails]:
+    """Give the first thing that a schema found wrong: the field, and what is wrong with it."""
+    fault = error.errors(include_url=False, include_context=False)[0]
+    return ".".join(map(str, fault["loc"]))[:200], fault

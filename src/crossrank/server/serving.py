@@ -226,7 +226,7 @@ def _load(source: str, settings: Settings) -> CrossEncoder:
     if settings.cache is not None and is_redis(settings.cache):
         cache = RedisCache(settings.cache)
     return CrossEncoder(
-        None if source == "default" else source,
+        source,
         backend=settings.backend,  # type: ignore[arg-type]  # checked there
         precision=settings.precision,  # type: ignore[arg-type]  # checked there
         device=settings.device,

@@ -14,6 +14,7 @@ from pydantic_settings import (
 )
 
 from crossrank.errors import InputError
+from crossrank.server.problems import first_fault
 
 
 class Settings(BaseSettings):
@@ -99,14 +100,13 @@ class Settings(BaseSettings):
         try:
             return source(**given)
         except ValidationError as error:
-            raise InputError(_first_fault(error)) from error
+            raise InputError(_told(error)) from error
         except (SettingsError, ValueError) as error:
             raise InputError(f"The settings cannot be read: {error}.") from error
 
 
-def _first_fault(error: ValidationError) -> str:
-    fault = error.errors(include_url=False, include_context=False)[0]
-    name = ".".join(map(str, fault["loc"]))
+def _told(error: ValidationError) -> str:
+    name, fault = first_fault(error)
     if fault["type"] == "extra_forbidden":
         near = get_close_matches(name, Settings.model_fields, n=1, cutoff=0.0)
         return f"There is no setting {name}: did you mean {near[0]}?"

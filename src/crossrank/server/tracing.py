@@ -24,6 +24,8 @@ class Tracer:
         sdk = require("opentelemetry.sdk.trace", extra="tracing")
         export = require("opentelemetry.sdk.trace.export", extra="tracing")
         resources = require("opentelemetry.sdk.resources", extra="tracing")
+        self._trace = require("opentelemetry.trace", extra="tracing")
+        self._propagate = require("opentelemetry.propagate", extra="tracing")
         resource = resources.Resource.create({"service.name": "crossrank"})
         self._provider = sdk.TracerProvider(resource=resource)
         self._provider.add_span_processor(export.BatchSpanProcessor(exporter))
@@ -31,15 +33,12 @@ class Tracer:
 
     def send(self, record: Record) -> None:
         """Send the spans of a request that has been answered."""
-        from opentelemetry.propagate import extract
-        from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
-
         # Stages were timed by a clock that only counts: this is its zero on the calendar.
         zero = time.time_ns() - time.perf_counter_ns()
         span = self._tracer.start_span(
             f"{record.method} {record.path}" if record.dialect else record.method,
-            context=extract({"traceparent": record.parent}),
-            kind=SpanKind.SERVER,
+            context=self._propagate.extract({"traceparent": record.parent}),
+            kind=self._trace.SpanKind.SERVER,
             start_time=zero + _nanoseconds(record.began),
             attributes={
                 "http.request.method": record.method,
@@ -55,8 +54,8 @@ class Tracer:
             },
         )
         if record.status >= 500:
-            span.set_status(Status(StatusCode.ERROR, record.problem))
-        inside = set_span_in_context(span)
+            span.set_status(self._trace.StatusCode.ERROR, record.problem)
+        inside = self._trace.set_span_in_context(span)
         for name, (began, ended) in record.stages.items():
             child = self._tracer.start_span(
                 name, context=inside, start_time=zero + _nanoseconds(began)

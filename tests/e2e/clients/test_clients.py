@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.e2e.clients import current, pinned
 from tests.e2e.clients.harness import CASES, TOP, Case
-from tests.server.asking import DOCUMENTS, QUERY, same
+from tests.server.asking import DOCUMENTS, expected, same
 
 from crossrank import CrossEncoder
 
@@ -27,8 +27,7 @@ COUNTS = {"top": TOP, "one document": 1}
 @pytest.fixture(scope="module")
 def ranking() -> list[tuple[int, float]]:
     """Index and score, best first."""
-    found = CrossEncoder().rank(QUERY, DOCUMENTS)
-    return [(entry["corpus_id"], entry["score"]) for entry in found]
+    return expected(CrossEncoder())
 
 
 @pytest.mark.parametrize(
@@ -58,6 +57,6 @@ def test_a_client_gets_what_the_library_gives(
         if what in REFUSALS:
             assert REFUSALS[what] in found, what
         else:
-            expected = ranking[: COUNTS.get(what, len(DOCUMENTS))]
-            assert same([(index, score) for index, score in found], expected), what
+            best = ranking[: COUNTS.get(what, len(DOCUMENTS))]
+            assert same([(index, score) for index, score in found], best), what
     entry["same"] = True

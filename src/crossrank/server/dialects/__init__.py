@@ -1,5 +1,7 @@
 """Wire formats: one file each. What is named here is served."""
 
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from crossrank.server.dialects.base import Dialect
@@ -26,7 +28,8 @@ DIALECTS: tuple[Dialect[Any], ...] = (
 """In the order in which they may claim a request on a path they share; the last one takes it."""
 
 
-def by_path() -> dict[str, list[Dialect[Any]]]:
+@cache
+def by_path() -> Mapping[str, list[Dialect[Any]]]:
     """List each path's dialects.
 
     Example:

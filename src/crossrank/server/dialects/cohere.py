@@ -4,13 +4,12 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from crossrank.server.dialects.base import Dialect, Schema, Scores, Task
+from crossrank.server.dialects.base import Schema, Scores, Task
 from crossrank.server.dialects.shared import (
     EXAMPLE,
     RerankReply,
-    SharedProblem,
+    SharedErrors,
     rerank_reply,
-    shared_problem,
 )
 from crossrank.server.problems import RequestError
 from crossrank.server.reading import Reading
@@ -56,14 +55,13 @@ class CohereRerankV1(Schema):
     )
 
 
-class Cohere(Dialect[CohereRerank]):
+class Cohere(SharedErrors[CohereRerank]):
     """What Cohere's clients speak, second version."""
 
     name: ClassVar[str] = "cohere"
     paths: ClassVar[tuple[str, ...]] = ("/v2/rerank",)
     schema = CohereRerank
     reply = RerankReply
-    problem = SharedProblem
     example: ClassVar[dict[str, Any]] = EXAMPLE
 
     def read(self, body: CohereRerank) -> Task:
@@ -81,12 +79,8 @@ class Cohere(Dialect[CohereRerank]):
             scores, body.documents, return_documents=bool(body.return_documents), version="2"
         )
 
-    def write_error(self, error: RequestError) -> SharedProblem:
-        """The fields of all."""
-        return shared_problem(error, self.status_of(error))
 
-
-class CohereV1(Dialect[CohereRerankV1]):
+class CohereV1(SharedErrors[CohereRerankV1]):
     """What Cohere's clients speak, first version, where nobody else could be meant.
 
     Its other requests are the same as Jina's, and answered alike.
@@ -96,7 +90,6 @@ class CohereV1(Dialect[CohereRerankV1]):
     paths: ClassVar[tuple[str, ...]] = ("/v1/rerank",)
     schema = CohereRerankV1
     reply = RerankReply
-    problem = SharedProblem
     example: ClassVar[dict[str, Any]] = {
         "query": "capital of France",
         "documents": [
@@ -134,10 +127,6 @@ class CohereV1(Dialect[CohereRerankV1]):
     def write(self, body: CohereRerankV1, scores: Scores) -> RerankReply:
         """Results by relevance, with the documents for those who ask."""
         return rerank_reply(scores, body.documents, return_documents=bool(body.return_documents))
-
-    def write_error(self, error: RequestError) -> SharedProblem:
-        """The fields of all."""
-        return shared_problem(error, self.status_of(error))
 
 
 def _chosen(document: str | dict[str, str], fields: list[str], index: int) -> str:

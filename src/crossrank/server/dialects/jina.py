@@ -4,17 +4,15 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from crossrank.server.dialects.base import Dialect, Schema, Scores, Task
+from crossrank.server.dialects.base import Schema, Scores, Task
 from crossrank.server.dialects.shared import (
     EXAMPLE,
     Document,
     RerankReply,
-    SharedProblem,
+    SharedErrors,
     rerank_reply,
-    shared_problem,
     text_of,
 )
-from crossrank.server.problems import RequestError
 
 
 class JinaRerank(Schema):
@@ -27,14 +25,13 @@ class JinaRerank(Schema):
     return_documents: bool | None = Field(default=None, description="By default they are.")
 
 
-class Jina(Dialect[JinaRerank]):
+class Jina(SharedErrors[JinaRerank]):
     """What Jina's clients speak; Cohere's first version and vLLM can be met here, too."""
 
     name: ClassVar[str] = "jina"
     paths: ClassVar[tuple[str, ...]] = ("/v1/rerank",)
     schema = JinaRerank
     reply = RerankReply
-    problem = SharedProblem
     example: ClassVar[dict[str, Any]] = EXAMPLE
 
     def read(self, body: JinaRerank) -> Task:
@@ -50,7 +47,3 @@ class Jina(Dialect[JinaRerank]):
         return rerank_reply(
             scores, body.documents, return_documents=body.return_documents is not False
         )
-
-    def write_error(self, error: RequestError) -> SharedProblem:
-        """The fields of all."""
-        return shared_problem(error, self.status_of(error))

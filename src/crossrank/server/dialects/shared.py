@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crossrank.server.dialects.base import Schema, Scores
+from crossrank.server.dialects.base import Body, Dialect, Schema, Scores
 from crossrank.server.problems import STATUS, RequestError
 
 SEARCH_UNIT = 100
@@ -109,6 +109,17 @@ class SharedProblem(BaseModel):
     error: ErrorDetail
 
 
+class SharedErrors(Dialect[Body]):
+    """A dialect whose errors have the fields of all, as a path may be another's, too."""
+
+    problem = SharedProblem
+
+    def write_error(self, error: RequestError) -> SharedProblem:
+        """The fields of all."""
+        detail = error_detail(error, self.status_of(error))
+        return SharedProblem(message=str(error), detail=str(error), error=detail)
+
+
 def text_of(document: Document) -> str:
     """Give a document's text."""
     return document if isinstance(document, str) else document.text
@@ -153,12 +164,6 @@ def rerank_reply(
             warnings=_warnings(scores),
         ),
     )
-
-
-def shared_problem(error: RequestError, status: int) -> SharedProblem:
-    """Write an error with the fields of all."""
-    message = str(error)
-    return SharedProblem(message=message, detail=message, error=error_detail(error, status))
 
 
 def error_detail(error: RequestError, status: int) -> ErrorDetail:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, Field, RootModel
 
-from crossrank.server.dialects.base import Dialect, Schema, Scores, Task
+from crossrank.server.dialects.base import Body, Dialect, Schema, Scores, Task
 from crossrank.server.problems import Kind, RequestError
 from crossrank.server.reading import AS_MUCH_AS_FITS, Reading
 from crossrank.types import Pair
@@ -18,8 +18,6 @@ ERROR_TYPES: dict[Kind, str] = {
     "failed": "Backend",
 }
 """What TEI calls an error; the others are validation errors."""
-
-STATUSES: dict[Kind, int] = {"failed": 424}
 
 
 class TEIOptions(Schema):
@@ -49,8 +47,15 @@ class TEIProblem(BaseModel):
     error_type: str
 
 
-def _problem(error: RequestError) -> TEIProblem:
-    return TEIProblem(error=str(error), error_type=ERROR_TYPES.get(error.kind, "Validation"))
+class TEIErrors(Dialect[Body]):
+    """A dialect with TEI's errors."""
+
+    problem = TEIProblem
+    status: ClassVar[dict[Kind, int]] = {"failed": 424}
+
+    def write_error(self, error: RequestError) -> TEIProblem:
+        """``error`` and its type."""
+        return TEIProblem(error=str(error), error_type=ERROR_TYPES.get(error.kind, "Validation"))
 
 
 class TEIRerank(TEIOptions):
@@ -73,19 +78,17 @@ class TEIRanks(RootModel[list[TEIRank]]):
     """A ranking, best first."""
 
 
-class TEI(Dialect[TEIRerank]):
+class TEI(TEIErrors[TEIRerank]):
     """What text-embeddings-inference speaks when it ranks."""
 
     name: ClassVar[str] = "tei"
     paths: ClassVar[tuple[str, ...]] = ("/rerank",)
     schema = TEIRerank
     reply = TEIRanks
-    problem = TEIProblem
     example: ClassVar[dict[str, Any]] = {
         "query": "capital of France",
         "texts": ["Bread is baked.", "Paris is the capital of France."],
     }
-    status: ClassVar[dict[Kind, int]] = STATUSES
 
     def claims(self, body: dict[str, Any]) -> bool:
         """``texts`` are TEI's."""
@@ -113,10 +116,6 @@ class TEI(Dialect[TEIRerank]):
                 for index in scores.order
             ]
         )
-
-    def write_error(self, error: RequestError) -> TEIProblem:
-        """``error`` and its type."""
-        return _problem(error)
 
 
 PairOfTexts = Annotated[list[str], Field(min_length=2, max_length=2)]
@@ -146,18 +145,16 @@ class TEIPredictions(RootModel[list[TEILabel] | list[list[TEILabel]]]):
     """The labels of the pair, or of each pair, best first."""
 
 
-class TEIPrediction(Dialect[TEIPredict]):
+class TEIPrediction(TEIErrors[TEIPredict]):
     """What text-embeddings-inference speaks when it classifies."""
 
     name: ClassVar[str] = "tei-predict"
     paths: ClassVar[tuple[str, ...]] = ("/predict",)
     schema = TEIPredict
     reply = TEIPredictions
-    problem = TEIProblem
     example: ClassVar[dict[str, Any]] = {
         "inputs": [["capital of France", "Bread is baked."], ["capital of France", "Paris."]]
     }
-    status: ClassVar[dict[Kind, int]] = STATUSES
 
     def read(self, body: TEIPredict) -> Task:
         """Understand a request."""
@@ -175,10 +172,6 @@ class TEIPrediction(Dialect[TEIPredict]):
         """The labels of each pair, best first."""
         found = [_labelled(values, scores.labels) for values in scores.values]
         return TEIPredictions(found[0] if body.single else found)
-
-    def write_error(self, error: RequestError) -> TEIProblem:
-        """``error`` and its type."""
-        return _problem(error)
 
 
 def _labelled(values: float | list[float], labels: list[str]) -> list[TEILabel]:

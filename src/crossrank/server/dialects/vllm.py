@@ -6,15 +6,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Discriminator, Field, PositiveInt, RootModel, Tag, model_validator
 
-from crossrank.server.dialects.base import Dialect, Schema, Scores, Task
+from crossrank.server.dialects.base import Schema, Scores, Task
 from crossrank.server.dialects.shared import (
     EXAMPLE,
     Document,
     RerankReply,
-    SharedProblem,
+    SharedErrors,
     Usage,
     rerank_reply,
-    shared_problem,
     text_of,
 )
 from crossrank.server.problems import Kind, RequestError
@@ -77,14 +76,13 @@ class VLLMRerank(VLLMOptions):
         return [self.documents] if isinstance(self.documents, str) else self.documents
 
 
-class VLLM(Dialect[VLLMRerank]):
+class VLLM(SharedErrors[VLLMRerank]):
     """What vLLM's server speaks when it ranks."""
 
     name: ClassVar[str] = "vllm"
     paths: ClassVar[tuple[str, ...]] = ("/rerank", "/v1/rerank", "/v2/rerank")
     schema = VLLMRerank
     reply = RerankReply
-    problem = SharedProblem
     example: ClassVar[dict[str, Any]] = EXAMPLE | {"top_n": 0}
     status: ClassVar[dict[Kind, int]] = STATUSES
 
@@ -110,10 +108,6 @@ class VLLM(Dialect[VLLMRerank]):
         return rerank_reply(
             scores, body.listed, return_documents=body.return_documents is not False
         )
-
-    def write_error(self, error: RequestError) -> SharedProblem:
-        """The fields of all."""
-        return shared_problem(error, self.status_of(error))
 
 
 Texts = str | Annotated[list[str], Field(min_length=1)]
@@ -221,14 +215,13 @@ class ScoreReply(BaseModel):
     usage: Usage
 
 
-class VLLMScoring(Dialect[VLLMScore]):
+class VLLMScoring(SharedErrors[VLLMScore]):
     """What vLLM's server speaks when it scores pairs."""
 
     name: ClassVar[str] = "vllm-score"
     paths: ClassVar[tuple[str, ...]] = ("/score", "/v1/score")
     schema = VLLMScore
     reply = ScoreReply
-    problem = SharedProblem
     example: ClassVar[dict[str, Any]] = {
         "model": "default",
         "text_1": "capital of France",
@@ -256,7 +249,3 @@ class VLLMScoring(Dialect[VLLMScore]):
             data=[Score(index=index, score=scores.values[index]) for index in scores.order],
             usage=Usage.of(scores),
         )
-
-    def write_error(self, error: RequestError) -> SharedProblem:
-        """The fields of all."""
-        return shared_problem(error, self.status_of(error))

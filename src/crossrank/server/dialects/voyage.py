@@ -4,9 +4,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
-from crossrank.server.dialects.base import Dialect, Schema, Scores, Task
-from crossrank.server.dialects.shared import SharedProblem, shared_problem
-from crossrank.server.problems import Kind, RequestError
+from crossrank.server.dialects.base import Schema, Scores, Task
+from crossrank.server.dialects.shared import SharedErrors
+from crossrank.server.problems import Kind
 from crossrank.server.reading import AS_MUCH_AS_FITS, Reading
 
 
@@ -44,14 +44,13 @@ class VoyageReply(BaseModel):
     usage: VoyageUsage
 
 
-class Voyage(Dialect[VoyageRerank]):
-    """What Voyage's clients speak."""
+class Voyage(SharedErrors[VoyageRerank]):
+    """What Voyage's clients speak; of an error they read ``detail``."""
 
     name: ClassVar[str] = "voyage"
     paths: ClassVar[tuple[str, ...]] = ("/v1/rerank", "/voyage/v1/rerank")
     schema = VoyageRerank
     reply = VoyageReply
-    problem = SharedProblem
     example: ClassVar[dict[str, Any]] = {
         "model": "default",
         "query": "capital of France",
@@ -88,7 +87,3 @@ class Voyage(Dialect[VoyageRerank]):
             model=scores.model,
             usage=VoyageUsage(total_tokens=scores.tokens),
         )
-
-    def write_error(self, error: RequestError) -> SharedProblem:
-        """The fields of all; Voyage's clients read ``detail``."""
-        return shared_problem(error, self.status_of(error))
