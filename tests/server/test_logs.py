@@ -97,8 +97,8 @@ def test_probes_are_logged_only_when_something_is_wrong(
     for path in ("/health", "/ready", "/metrics"):
         httpx.get(base + path)
     httpx.get(f"{base}/a%0Ab%ff" + "x" * 500)
-    lines = [(line["path"][:5], line["status"]) for line in answered(caplog)]
-    assert lines == [("/metr", 401), ("/a\nb\ufffd", 404)]
+    lines = [(line["path"][:5], line["status"], line["problem"]) for line in answered(caplog)]
+    assert lines == [("/metr", 401, "unauthorized"), ("/a\nb\ufffd", 404, "not_found")]
     assert all("\n" not in JsonFormatter().format(line) for line in caplog.records)
     assert max(len(line["path"]) for line in answered(caplog)) == 200
 
