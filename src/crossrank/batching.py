@@ -3,18 +3,18 @@
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.tokenization import Encoded
-from crossrank.types import Floats
+from crossrank.types import Floats, Patches
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Several pairs: padded token ids, int64 ``[pairs, length]`` each, and features.
+    """Several pairs: padded token ids, int64 ``[pairs, length]`` each, and what comes with them.
 
     Attributes:
         input_ids: Token ids.
@@ -22,6 +22,8 @@ class Batch:
         token_type_ids: 0 for the query, 1 for the document, 0 for padding.
         features: Of documents that are images or recordings, ``[pairs, ...]``.
         positions: How many states the model computes of each pair's features.
+        images: Of vision-language models, one a pair, ``None`` for a document without; empty when
+            no document has one.
     """
 
     input_ids: NDArray[np.int64]
@@ -29,6 +31,20 @@ class Batch:
     token_type_ids: NDArray[np.int64]
     features: Floats | None = None
     positions: int = 0
+    images: tuple[Patches | None, ...] = ()
+
+    @property
+    def more(self) -> list[NDArray[Any]]:
+        """What the model takes after the tokens.
+
+        Features ``[pairs, ...]``; or of all images together the patches, ``[patches, numbers]``,
+        and the grids, int64 ``[images, 3]``.
+        """
+        images = [image for image in self.images if image is not None]
+        if images:
+            patches = np.concatenate([image.values for image in images])
+            return [patches, np.array([image.grid for image in images], dtype=np.int64)]
+        return [] if self.features is None else [self.features]
 
     @property
     def size(self) -> int:
@@ -51,6 +67,7 @@ class Batch:
             self.token_type_ids[rows],
             None if self.features is None else self.features[rows],
             self.positions,
+            self.images[rows],
         )
 
 
@@ -83,12 +100,14 @@ def collate(
         attention_mask[row, start:end] = 1
         token_type_ids[row, start + pair.document_start : end] = 1
     features = [pair.features for pair in pairs if pair.features is not None]
+    images = tuple(pair.image for pair in pairs)
     return Batch(
         input_ids,
         attention_mask,
         token_type_ids,
         np.stack(features) if features else None,
         max(pair.positions for pair in pairs),
+        images if any(images) else (),
     )
 
 

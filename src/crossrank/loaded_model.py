@@ -168,7 +168,7 @@ class LoadedModel:
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """What documents may be: ``("text",)``, ``("image",)`` or ``("audio",)``."""
+        """What documents may be, e.g. ``("text",)``, ``("image",)`` or ``("text", "image")``."""
         return self.spec.modalities
 
     def supports(self, modality: str) -> bool:

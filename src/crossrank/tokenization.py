@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from crossrank.errors import InputError, ModelFileError, UnsupportedModelError, describe
-from crossrank.types import AnyPair, Floats, Pair
+from crossrank.types import AnyPair, Floats, Pair, Patches
 
 Ids = NDArray[np.int32]
 
@@ -84,6 +84,7 @@ class Encoded:
             not tokenised to its end, only those that were seen count, unless all were asked for.
         features: Of a document that is an image or a recording, which has no token ids.
         positions: How many states the model computes of ``features``.
+        image: Of a document that holds one; its token stands in ``ids`` for each of its states.
     """
 
     ids: Ids
@@ -92,6 +93,7 @@ class Encoded:
     truncated_document: int = 0
     features: Floats | None = None
     positions: int = 0
+    image: Patches | None = None
 
     @property
     def length(self) -> int:

@@ -1,5 +1,6 @@
 """Small types that every layer shares."""
 
+from dataclasses import dataclass
 from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
@@ -17,6 +18,20 @@ Precision = Literal["fp32", "fp16", "bf16", "int8", "int4"]
 
 Floats = NDArray[np.float32]
 """An array of fp32 numbers: logits ``[pairs, labels]`` or scores ``[pairs]``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patches:
+    """An image as a vision-language model reads it.
+
+    Attributes:
+        values: The numbers of each patch, ``[patches, numbers]``.
+        grid: Frames, rows and columns of the patches.
+    """
+
+    values: Floats
+    grid: tuple[int, int, int]
+
 
 Run = dict[str, dict[str, float]]
 """``run[query_id][doc_id]`` = score."""

@@ -9,6 +9,7 @@ from tests.multimodal.conftest import IMAGES, picture, tone
 from crossrank.errors import UnsupportedModelError
 from crossrank.multimodal.images import ImageProcessor
 from crossrank.multimodal.media import read_media
+from crossrank.multimodal.patches import PatchProcessor
 from crossrank.multimodal.tokenizer import load_processor
 
 transformers = pytest.importorskip("transformers", reason="it is the reference")
@@ -32,6 +33,43 @@ def test_pixels_as_vit_reads_them() -> None:
     expected = reference(pixels, return_tensors="np")["pixel_values"][0]
     process = load_processor(reference.to_dict(), [3, 24, 32])
     np.testing.assert_allclose(process(read_media(pixels, "image", "it")), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(50, 70), (20, 20), (9, 150), (400, 300), (64, 64)])
+def test_patches_as_qwen_reads_them(size: tuple[int, int]) -> None:
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+    reference = Qwen2VLImageProcessorPil(
+        patch_size=8, size={"shortest_edge": 32 * 32, "longest_edge": 160 * 160}
+    )
+    pixels = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
+    expected = reference(pixels, return_tensors="np", input_data_format="channels_last")
+    process = PatchProcessor.of(reference.to_dict())
+    found = process(read_media(pixels, "image", "it"))
+    assert [list(found.grid)] == expected["image_grid_thw"].tolist()
+    np.testing.assert_allclose(found.values, expected["pixel_values"], atol=1e-5)
+    assert process.states(found) * 4 == len(found.values)
+
+
+def test_patches_by_hand() -> None:
+    settings = {"image_processor_type": "Qwen2VLImageProcessor", "patch_size": 1, "merge_size": 2}
+    settings |= {"min_pixels": 8, "max_pixels": 8, "temporal_patch_size": 1}
+    settings |= {"image_mean": [0, 0, 0], "image_std": [1, 1, 1], "rescale_factor": 1}
+    process = PatchProcessor.of(settings)
+    grey = np.arange(8, dtype=np.uint8).reshape(2, 4)
+    found = process(read_media(grey, "image", "it"))
+    assert found.grid == (1, 2, 4)
+    # The four patches of a square, which the model merges, follow each other.
+    np.testing.assert_array_equal(found.values[:, 0], [0, 1, 4, 5, 2, 3, 6, 7])
+    assert found.values.shape == (8, 3)
+
+
+def test_other_image_processors_are_named() -> None:
+    with pytest.raises(UnsupportedModelError, match="a Qwen2VLImageProcessor, received 'ViTIm"):
+        PatchProcessor.of(IMAGES)
+    settings = {"image_processor_type": "Qwen2VLImageProcessor", "do_resize": False}
+    with pytest.raises(UnsupportedModelError, match="must have do_resize, which is off"):
+        PatchProcessor.of(settings)
 
 
 @pytest.mark.parametrize("seconds", [0.3, 2.0])

@@ -46,7 +46,7 @@ def choose(kind: str, device: str | None) -> str:
         kind: ``ModelSpec.kind``.
         device: The device the caller named, if any.
     """
-    if kind in ("causal-lm", "seq2seq"):
+    if kind in ("causal-lm", "seq2seq", "vision-language"):
         return "torch"
     wanted = device or ("cuda" if _cuda_is_there() else "cpu")
     return "torch" if wanted.startswith(("cuda", "mps", "xpu")) else "openvino"

@@ -115,13 +115,12 @@ class TorchBackend(Backend):
     def _compute(self, module: torch.nn.Module, batch: Batch) -> Floats:
         # Without padding there is no mask, and attention takes a faster kernel.
         padded = not batch.attention_mask.all()
-        features = [] if batch.features is None else [torch.from_numpy(batch.features)]
         with torch.inference_mode():
             logits = module(
                 torch.from_numpy(batch.input_ids).to(self._device),
                 torch.from_numpy(batch.attention_mask).to(self._device) if padded else None,
                 torch.from_numpy(batch.token_type_ids).to(self._device),
-                *(part.to(self._device) for part in features),
+                *(torch.from_numpy(part).to(self._device) for part in batch.more),
             )
             return np.asarray(logits.float().cpu().numpy(), dtype=np.float32)
 

@@ -53,6 +53,11 @@ def converted(spec: ModelSpec) -> Path:
             'torch. Install it with: pip install "crossrank[torch,export]", or name a model that '
             "has an onnx/model.onnx."
         )
+    if spec.kind == "vision-language":
+        raise ExportError(
+            f"{spec.name} is a vision-language model, which crossrank runs on torch only: use "
+            "backend='torch'."
+        )
     target = cache_folder("converted") / _key(spec)
     make_once(target, lambda unfinished: _convert(spec, unfinished / "model.onnx"))
     keep_recent(target)

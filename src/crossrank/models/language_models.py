@@ -5,7 +5,7 @@ from typing import Any
 
 from crossrank.errors import UnsupportedModelError
 from crossrank.models import prompts
-from crossrank.models.tokenizer_files import Vocabulary, chat_template, special_tokens
+from crossrank.models.tokenizer_files import Vocabulary, special_tokens
 from crossrank.tokenization import PromptTemplate
 
 Answers = tuple[PromptTemplate, int | None, int | None]
@@ -38,7 +38,8 @@ def read_answers(
         name: What the user asked for.
         folder: Where the language model's files are.
         config: ``config.json``.
-        settings: ``tokenizer_config.json`` and the caller's ``processor_kwargs``.
+        settings: ``tokenizer_config.json``, the chat template, and the caller's
+            ``processor_kwargs``.
         transformer: ``sentence_bert_config.json``, or empty.
         head: Settings of the ``LogitScore`` module, or empty.
         vocabulary: The model's tokens.
@@ -51,7 +52,7 @@ def read_answers(
             (("▁yes",), ("▁no",)) if config["model_type"] == "mt5" else (("▁true",), ("▁false",))
         )
         return _with_ids(name, prompts.MONO_T5, *words, vocabulary)
-    template = _from_chat_template(folder, settings, transformer)
+    template = _from_chat_template(settings, transformer)
     if "true_token_id" in head:
         template = template or _known(name, folder, config)[0]
         return template, int(head["true_token_id"]), head.get("false_token_id")
@@ -61,13 +62,18 @@ def read_answers(
 
 
 def _from_chat_template(
-    folder: Path, settings: dict[str, Any], transformer: dict[str, Any]
+    settings: dict[str, Any], transformer: dict[str, Any]
 ) -> PromptTemplate | None:
-    source = chat_template(folder, settings)
+    source = settings.get("chat_template")
     if source is None:
         return None
+    return prompts.split_chat_template(source, template_variables(settings, transformer))
+
+
+def template_variables(settings: dict[str, Any], transformer: dict[str, Any]) -> dict[str, Any]:
+    """What a chat template may use: special tokens, and what was saved for it."""
     options = (transformer.get("processing_kwargs") or {}).get("chat_template") or {}
-    return prompts.split_chat_template(source, special_tokens(settings) | options)
+    return special_tokens(settings) | options
 
 
 def _known(

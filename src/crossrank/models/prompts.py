@@ -55,9 +55,11 @@ MONO_T5 = PromptTemplate(before="Query: {prompt}", between=" Document: ", after=
 
 
 Message = dict[str, Any]
+Render = Callable[[list[Message]], str]
+"""A compiled chat template."""
 
 
-def render_template(source: str, variables: dict[str, Any]) -> Callable[[list[Message]], str]:
+def render_template(source: str, variables: dict[str, Any]) -> Render:
     """Compile a tokenizer's chat template, in a sandbox and with transformers' settings.
 
     Args:
@@ -94,7 +96,7 @@ def render_template(source: str, variables: dict[str, Any]) -> Callable[[list[Me
     return render
 
 
-_QUERY, _DOCUMENT, _PROMPT = "\ue000query\ue000", "\ue000document\ue000", "\ue000prompt\ue000"
+QUERY, DOCUMENT, PROMPT = "\ue000query\ue000", "\ue000document\ue000", "\ue000prompt\ue000"
 
 
 def split_chat_template(source: str, variables: dict[str, Any]) -> PromptTemplate | None:
@@ -112,28 +114,45 @@ def split_chat_template(source: str, variables: dict[str, Any]) -> PromptTemplat
         The template, or ``None`` when it does not pass both texts on, the query first.
     """
     render = render_template(source, variables)
-    for wrap in (_flat, _structured):
-        pair = [wrap("query", _QUERY), wrap("document", _DOCUMENT)]
-        plain = _split(_rendered(render, pair))
-        if plain is None:
-            continue
-        prompted = _split(_rendered(render, [wrap("system", _PROMPT), *pair]))
-        if prompted is None or _PROMPT not in prompted[0]:
-            return PromptTemplate(*plain)
-        before = prompted[0].replace(_PROMPT, "{prompt}")
-        return PromptTemplate(before, *plain[1:], without_prompt=plain[0])
+    for wrap in (_flat, structured):
+        pair = [wrap("query", QUERY), wrap("document", DOCUMENT)]
+        found = split_messages(render, pair, wrap("system", PROMPT))
+        if found is not None:
+            return found
     return None
+
+
+def split_messages(render: Render, pair: list[Message], system: Message) -> PromptTemplate | None:
+    """Render messages around stand-ins, without and with a prompt, and cut where they are.
+
+    Args:
+        render: The chat template.
+        pair: Messages with ``QUERY`` and ``DOCUMENT`` in them.
+        system: The message with ``PROMPT``.
+
+    Returns:
+        The template, or ``None`` when it does not pass both texts on, the query first.
+    """
+    plain = _split(_rendered(render, pair))
+    if plain is None:
+        return None
+    prompted = _split(_rendered(render, [system, *pair]))
+    if prompted is None or PROMPT not in prompted[0]:
+        return PromptTemplate(*plain)
+    before = prompted[0].replace(PROMPT, "{prompt}")
+    return PromptTemplate(before, *plain[1:], without_prompt=plain[0])
 
 
 def _flat(role: str, text: str) -> Message:
     return {"role": role, "content": text}
 
 
-def _structured(role: str, text: str) -> Message:
+def structured(role: str, text: str) -> Message:
+    """Make a message whose content is a list of parts, here one."""
     return {"role": role, "content": [{"type": "text", "text": text}]}
 
 
-def _rendered(render: Callable[[list[Message]], str], messages: list[Message]) -> str:
+def _rendered(render: Render, messages: list[Message]) -> str:
     """Render messages; a template that refuses them passes nothing on."""
     jinja2 = require("jinja2", extra="torch")
     try:
@@ -144,8 +163,8 @@ def _rendered(render: Callable[[list[Message]], str], messages: list[Message]) -
 
 def _split(text: str) -> tuple[str, str, str] | None:
     """Cut a rendered text at the stand-ins of query and document."""
-    if text.count(_QUERY) != 1 or text.count(_DOCUMENT) != 1:
+    if text.count(QUERY) != 1 or text.count(DOCUMENT) != 1:
         return None
-    before, _, rest = text.partition(_QUERY)
-    between, _, after = rest.partition(_DOCUMENT)
-    return None if _DOCUMENT in before else (before, between, after)
+    before, _, rest = text.partition(QUERY)
+    between, _, after = rest.partition(DOCUMENT)
+    return None if DOCUMENT in before else (before, between, after)

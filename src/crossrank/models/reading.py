@@ -13,7 +13,13 @@ from crossrank.models.files import list_names, weight_files
 from crossrank.models.language_models import read_answers
 from crossrank.models.lengths import read_max_length
 from crossrank.models.spec import Kind, ModelSpec
-from crossrank.models.tokenizer_files import Vocabulary, special_tokens, tokenizer_file
+from crossrank.models.tokenizer_files import (
+    Vocabulary,
+    chat_template,
+    special_tokens,
+    tokenizer_file,
+)
+from crossrank.models.vision_language import VISION_LANGUAGE, read_image_template
 from crossrank.optional import installed
 from crossrank.tokenization import PairTemplate, Template
 
@@ -62,6 +68,7 @@ def read_spec(
         processor["model_max_length"] = max_length
     file = tokenizer_file(home, trust_remote_code=trust_remote_code)
     settings = _read_optional(file.parent / "tokenizer_config.json")
+    settings |= {"chat_template": chat_template(home, settings)}
     saved = _read_optional(folder / "config_sentence_transformers.json")
     vocabulary = Vocabulary(file)
     labels = num_labels or _num_labels(folder, kind, config, modules)
@@ -76,6 +83,15 @@ def read_spec(
             settings=settings | processor,
             transformer=transformer,
             head=_read_optional(folder / modules[-1]["path"] / "config.json") if modules else {},
+            vocabulary=vocabulary,
+        )
+    modalities = _modalities(kind, config, transformer)
+    if modalities == ("text", "image"):
+        template = read_image_template(
+            name,
+            config=config,
+            settings=settings | processor,
+            transformer=transformer,
             vocabulary=vocabulary,
         )
     left = language_model and kind != "seq2seq"
@@ -96,7 +112,7 @@ def read_spec(
         languages=read_languages(folder / "README.md"),
         true_token=true_token,
         false_token=false_token,
-        modalities=(str(config.get("modality", "text")),) if kind == "native" else ("text",),
+        modalities=modalities,
         trust_remote_code=trust_remote_code,
     )
 
@@ -175,6 +191,8 @@ def _kind(config: dict[str, Any], modules: list[dict[str, Any]]) -> Kind:
     if config.get("model_type") in ARCHITECTURES:
         return "native"
     if modules:
+        if config.get("model_type") in VISION_LANGUAGE:
+            return "vision-language"
         bare = len(modules) == 2 and not modules[0]["path"] and _ends_in_logit_score(modules)
         return "causal-lm" if bare else "modular"
     if architecture.endswith("ForCausalLM"):
@@ -187,6 +205,15 @@ def _kind(config: dict[str, Any], modules: list[dict[str, Any]]) -> Kind:
             "crossrank runs causal language models and monoT5."
         )
     return "sequence-classification"
+
+
+def _modalities(kind: Kind, config: dict[str, Any], transformer: dict[str, Any]) -> tuple[str, ...]:
+    """Find what documents may be."""
+    if kind == "native":
+        return (str(config.get("modality", "text")),)
+    known = transformer.get("modality_config") or {}
+    reads_images = kind == "vision-language" and {"image", "message"} <= known.keys()
+    return ("text", "image") if reads_images else ("text",)
 
 
 def _refuse_remote_code(name: str, folder: Path, config: dict[str, Any]) -> None:

@@ -6,11 +6,21 @@ from typing import Any, Literal
 
 from crossrank.tokenization import Template
 
-Kind = Literal["sequence-classification", "modular", "causal-lm", "seq2seq", "native"]
+Kind = Literal[
+    "sequence-classification",
+    "modular",
+    "bi-encoder",
+    "causal-lm",
+    "seq2seq",
+    "vision-language",
+    "native",
+]
 """Which family of model code computes the logits.
 
 ``native`` is one of crossrank's own networks (``crossrank.models.architectures``), ``modular`` a
-sentence-transformers cross-encoder with a ``modules.json``.
+sentence-transformers cross-encoder with a ``modules.json``, ``bi-encoder`` one whose modules end in
+a vector a text (``crossrank.retrieval.dense``), ``vision-language`` one whose first
+module reads images, too.
 """
 
 
@@ -36,7 +46,8 @@ class ModelSpec:
         true_token: Id of the answer that means "relevant", for language models.
         false_token: Id of the answer that means "not relevant"; ``None`` where the logit of
             ``true_token`` alone is the score.
-        modalities: What documents may be: ``"text"``, ``"image"`` or ``"audio"``. Queries are text.
+        modalities: What documents may be, of ``"text"``, ``"image"`` and ``"audio"``. Queries are
+            texts.
         trust_remote_code: The caller allows model code that comes with the model to run.
     """
 

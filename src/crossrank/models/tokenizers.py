@@ -22,6 +22,9 @@ def load_tokenizer(spec: ModelSpec, truncation: Truncation = "longest_first") ->
             spec.tokenizer_file, spec.template, max_length=spec.max_length, truncation=truncation
         )
     # By name, when it is needed: what reads images and sound lies above this layer.
-    module = require("crossrank.multimodal.tokenizer", extra="multimodal")
-    tokenizer: PairTokenizer = module.MediaTokenizer.load(spec, truncation)
+    if "text" in spec.modalities:
+        kind = require("crossrank.multimodal.chat", extra="multimodal").ChatTokenizer
+    else:
+        kind = require("crossrank.multimodal.tokenizer", extra="multimodal").MediaTokenizer
+    tokenizer: PairTokenizer = kind.load(spec, truncation)
     return tokenizer

@@ -7,7 +7,9 @@ A model of another modality takes them wherever one of texts takes a string:
 - an image of Pillow, or a numpy array of pixels ``[height, width]`` or ``[height, width, 3]``,
 - a waveform: ``{"array": [samples], "sampling_rate": 16000}``,
 - one of these under its modality: ``{"image": ...}`` or ``{"audio": ...}``,
-- a cell of an undecoded ``Image`` or ``Audio`` column of the library ``datasets``.
+- a cell of an undecoded ``Image`` or ``Audio`` column of the library ``datasets``,
+- of a vision-language model also a string, or both: ``{"image": ..., "text": ...}``, in the order
+  in which the model reads them.
 
 A string is a text, never a path. Nothing is fetched from the network.
 """

@@ -1,5 +1,7 @@
 """Images to arrays of pixels, as the image processors of transformers make them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -100,14 +102,31 @@ def read_image(media: Media, mode: str = "RGB") -> Any:
     Raises:
         InputError: It cannot be decoded, or has more than ``MAX_PIXELS``; the message names it.
     """
-    pillow = require("PIL.Image", extra="multimodal")
     turn = require("PIL.ImageOps", extra="multimodal").exif_transpose
+    with _opened(media) as image:
+        return turn(image).convert(mode)
+
+
+def count_pixels(media: Media) -> int:
+    """Look up how many pixels an image claims to have, without decoding it.
+
+    Raises:
+        InputError: It is no image, or has more than ``MAX_PIXELS``; the message names it.
+    """
+    with _opened(media) as image:
+        return int(image.width * image.height)
+
+
+@contextmanager
+def _opened(media: Media) -> Iterator[Any]:
+    """Give an image of Pillow, not yet decoded; what goes wrong with it names the document."""
+    pillow = require("PIL.Image", extra="multimodal")
     try:
         if not isinstance(media.source, bytes | Path):
-            return turn(_checked(media, _made(media.source, pillow))).convert(mode)
+            yield _checked(media, _made(media.source, pillow))
+            return
         with media.open() as file:
-            image = _checked(media, pillow.open(file, formats=FORMATS))
-            return turn(image).convert(mode)
+            yield _checked(media, pillow.open(file, formats=FORMATS))
     except (pillow.DecompressionBombError, pillow.DecompressionBombWarning) as error:
         raise _too_large(media, str(error)) from error
     except InputError:

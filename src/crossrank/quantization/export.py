@@ -109,7 +109,7 @@ def _check(
 
 def _read(model: str | Path) -> ModelSpec:
     spec = read_spec(locate(model, backend="openvino", precision="fp32"), str(model))
-    if spec.kind in ("causal-lm", "seq2seq"):
+    if spec.kind in ("causal-lm", "seq2seq", "vision-language"):
         raise ExportError(
             f"{spec.name} is a language model ({spec.kind}), which crossrank runs on torch only; "
             "classifiers can be exported."

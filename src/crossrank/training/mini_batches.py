@@ -104,8 +104,7 @@ class Scorer:
             torch.from_numpy(array).to(self.device)
             for array in (batch.input_ids, batch.attention_mask, batch.token_type_ids)
         )
-        features = [] if batch.features is None else [torch.from_numpy(batch.features)]
-        more = [part.to(self.device) for part in features]
+        more = [torch.from_numpy(part).to(self.device) for part in batch.more]
         logits: Tensor = self.model(ids, mask if padded else None, types, *more)
         return logits
 

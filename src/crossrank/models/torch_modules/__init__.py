@@ -2,7 +2,7 @@
 
 Every module answers ``forward(input_ids, attention_mask, token_type_ids)`` with fp32 logits
 ``[pairs, labels]``. ``attention_mask`` may be ``None`` when no pair is padded: kernels without a
-mask are faster.
+mask are faster. Those that read more than texts take ``Batch.more`` after these.
 """
 
 from collections.abc import Callable
@@ -14,13 +14,15 @@ from torch import nn
 from crossrank.models.spec import Kind, ModelSpec
 from crossrank.models.torch_modules.classification import SequenceClassifier
 from crossrank.models.torch_modules.language_models import CausalScorer, SequenceToSequenceScorer
-from crossrank.models.torch_modules.modular import Modular
+from crossrank.models.torch_modules.modular import Modular, SentenceEmbedder
 from crossrank.models.torch_modules.native import Native
 from crossrank.models.torch_modules.precision import keep_last_linear_in_fp32
 
 _FAMILIES: dict[Kind, Callable[[ModelSpec, torch.dtype, dict[str, Any]], nn.Module]] = {
     "sequence-classification": SequenceClassifier.load,
     "modular": Modular.load,
+    "bi-encoder": SentenceEmbedder.load,
+    "vision-language": Modular.load,
     "causal-lm": CausalScorer.load,
     "seq2seq": SequenceToSequenceScorer.load,
     "native": Native.load,

@@ -30,14 +30,26 @@ def answer_logits(vocabulary: Tensor, true_token: int, false_token: int | None) 
     return true.unsqueeze(1)
 
 
-def last_logits(model: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
+def last_logits(
+    model: PreTrainedModel,
+    input_ids: Tensor,
+    attention_mask: Tensor | None,
+    images: dict[str, Tensor] | None = None,
+) -> Tensor:
     """Compute a causal model's logits after the last token, ``[pairs, words]``.
 
     Pairs are padded on the left. Positions count from each pair's first token, so that padding
     changes nothing.
+
+    Args:
+        model: The model.
+        input_ids: ``[pairs, length]``.
+        attention_mask: ``[pairs, length]``, ``None`` where nothing is padded.
+        images: What the model takes of images; it then counts the positions itself, in images by
+            rows and columns.
     """
     positions = None
-    if attention_mask is not None:
+    if attention_mask is not None and not images:
         positions = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
     output = model(
         input_ids=input_ids,
@@ -45,6 +57,7 @@ def last_logits(model: PreTrainedModel, input_ids: Tensor, attention_mask: Tenso
         position_ids=positions,
         logits_to_keep=1,
         use_cache=False,
+        **(images or {}),
     )
     logits: Tensor = output.logits
     return logits[:, -1]

@@ -2,7 +2,8 @@
 
 ``modules.json`` lists modules that run one after the other on a dictionary of named tensors:
 a transformer, then e.g. pooling, dense layers and layer norms (the ettin rerankers), or
-``LogitScore`` behind a causal language model. The last one leaves ``scores``.
+``LogitScore`` behind a causal language model. The last one leaves ``scores``. Models that read
+images are loaded from this layout only.
 """
 
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
+    AutoModelForImageTextToText,
     AutoModelForSequenceClassification,
     PreTrainedModel,
 )
@@ -29,6 +31,7 @@ _TASKS: dict[str, tuple[Any, str, str]] = {
     "feature-extraction": (AutoModel, "last_hidden_state", "token_embeddings"),
     "sequence-classification": (AutoModelForSequenceClassification, "logits", "scores"),
     "text-generation": (AutoModelForCausalLM, "logits", "causal_logits"),
+    "any-to-any": (AutoModelForImageTextToText, "logits", "causal_logits"),
 }
 """Task of the transformer: its class, what is taken of its output, and the name that gets."""
 
@@ -79,12 +82,15 @@ class Transformer(nn.Module):
         )
 
     def forward(self, features: Features) -> Features:
-        """Run the model on ``input_ids``, ``attention_mask`` and ``token_type_ids``."""
-        ids, mask = features["input_ids"], features["attention_mask"]
+        """Run the model on ``input_ids``, ``attention_mask``, ``token_type_ids`` and ``images``."""
+        ids, mask, images = (features[name] for name in ("input_ids", "attention_mask", "images"))
+        if images:
+            places = ids == self.model.config.image_token_id
+            images = {**images, "mm_token_type_ids": places.int()}
         if self.gives == "causal_logits":
-            return {**features, self.gives: last_logits(self.model, ids, mask)}
+            return {**features, self.gives: last_logits(self.model, ids, mask, images)}
         types = {"token_type_ids": features["token_type_ids"]} if self.token_types else {}
-        output = self.model(input_ids=ids, attention_mask=mask, **types)
+        output = self.model(input_ids=ids, attention_mask=mask, **types, **images)
         return {**features, self.gives: output[self.takes]}
 
 
@@ -126,13 +132,28 @@ class Modular(nn.Module):
         return cls(transformer, heads)
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None,
+        token_type_ids: Tensor,
+        patches: Tensor | None = None,
+        grids: Tensor | None = None,
     ) -> Tensor:
-        """Compute logits ``[pairs, labels]``, or embeddings ``[texts, width]``."""
+        """Compute logits ``[pairs, labels]``, or embeddings ``[texts, width]``.
+
+        Args:
+            input_ids: ``[pairs, length]``. A token of its own stands for each state of an image.
+            attention_mask: ``[pairs, length]``.
+            token_type_ids: ``[pairs, length]``.
+            patches: Of all images of the batch, in order, ``[patches, numbers]``.
+            grids: Frames, rows and columns of each image, ``[images, 3]``.
+        """
+        images = {} if patches is None else {"pixel_values": patches, "image_grid_thw": grids}
         features: Features = {
             "input_ids": input_ids,
             "attention_mask": attention_mask,
             "token_type_ids": token_type_ids,
+            "images": images,
         }
         features = self.transformer(features)
         for head in self.heads:
