@@ -1,6 +1,6 @@
 """Rerankers that read images score here as in sentence-transformers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,15 @@ class WithoutVideos:
         }
         processor = type(base.__name__, (base,), members)
         return processor(images, tokenizer, None, chat_template=tokenizer.chat_template)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Compute on one thread: for tiny models more are slower."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
