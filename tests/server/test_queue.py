@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -190,6 +191,20 @@ def test_requests_share_batches_and_only_pairs_of_similar_length_do() -> None:
         assert [sorted(batch) for batch in gate.batches] == [[9], [0, 1, 3, 4], [2]]
         assert (facts[1].pairs, facts[1].requests) == (4, 4)
         assert (facts[1].tokens, facts[1].padded_tokens) == (73, 80)
+
+    run(test)
+
+
+def test_what_images_and_recordings_become_counts_as_tokens() -> None:
+    async def test() -> None:
+        gate = Gate()
+        gate.go.release(10)
+        facts: list[BatchFacts] = []
+        queue = BatchQueue([gate], token_budget=40, observe=facts.append)
+        await queue.score([replace(pair(n, 2), positions=18) for n in range(4)])
+        await queue.close()
+        assert [len(batch) for batch in gate.batches] == [2, 2]
+        assert [(fact.tokens, fact.padded_tokens) for fact in facts] == [(40, 40)] * 2
 
     run(test)
 

@@ -148,7 +148,11 @@ class Handler:
         record.documents = len(task.pairs)
         record.tokens, record.cached = answer.tokens, answer.cached
         record.truncated = sum(map(bool, answer.truncated))
-        explained = [await explain(served, pair) for pair in task.pairs if task.explain]
+        explained = [
+            await explain(served, (query, document))
+            for query, document in task.pairs
+            if task.explain and isinstance(document, str)
+        ]
         order = list(range(len(task.pairs)))
         if task.sort:
             order = sort_documents(answer.logits[:, 0], task.top_n).tolist()

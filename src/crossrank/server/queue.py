@@ -82,8 +82,8 @@ class _Job:
     results: dict[int, Floats] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.waiting = sorted(range(len(self.pairs)), key=lambda row: len(self.pairs[row].ids))
-        self.lengths = [len(self.pairs[row].ids) for row in self.waiting]
+        self.waiting = sorted(range(len(self.pairs)), key=lambda row: self.pairs[row].length)
+        self.lengths = [self.pairs[row].length for row in self.waiting]
 
     def take(self, count: int, longest: int) -> list[int]:
         """Take the longest waiting pairs that are no longer than this."""
@@ -255,6 +255,6 @@ class BatchQueue:
 
 
 def _facts(batch: list[tuple[_Job, int]], seconds: float) -> BatchFacts:
-    lengths = [len(job.pairs[row].ids) for job, row in batch]
+    lengths = [job.pairs[row].length for job, row in batch]
     requests = len({id(job) for job, _ in batch})
     return BatchFacts(len(batch), requests, sum(lengths), max(lengths) * len(batch), seconds)

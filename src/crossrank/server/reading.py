@@ -9,7 +9,7 @@ import numpy as np
 from crossrank.long_documents import split
 from crossrank.server.problems import RequestError
 from crossrank.tokenization import Encoded, PairTokenizer
-from crossrank.types import Floats, Pair
+from crossrank.types import AnyPair, Floats
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Pieces:
         unread: Tokens of each pair that are in none of its pieces.
     """
 
-    pairs: Sequence[Pair]
+    pairs: Sequence[AnyPair]
     starts: list[int]
     unread: list[int]
 
@@ -67,7 +67,7 @@ class Pieces:
 
 
 def cut(
-    pairs: Sequence[Pair], reading: Reading, tokenizer: PairTokenizer, prompt: str | None = None
+    pairs: Sequence[AnyPair], reading: Reading, tokenizer: PairTokenizer, prompt: str | None = None
 ) -> Pieces:
     """Cut texts as a request asks.
 
@@ -77,13 +77,23 @@ def cut(
         tokenizer: Of the model.
         prompt: What the model puts before queries; chunks leave room for it.
 
+    Raises:
+        RequestError: There is an image, which cannot be cut.
+
     Example:
         >>> from crossrank import CrossEncoder
         >>> tokenizer = CrossEncoder().scorer().tokenizer
         >>> cut([("a query", "one two three")], Reading(document_tokens=2), tokenizer)
         Pieces(pairs=[('a query', 'one two')], starts=[0], unread=[1])
     """
-    pieces: list[Pair] = []
+    if (reading.query_tokens or reading.document_tokens or reading.chunks > 1) and any(
+        not isinstance(document, str) for _, document in pairs
+    ):
+        raise RequestError(
+            "invalid",
+            "Images are read whole, and texts beside them too: leave out what says how to cut.",
+        )
+    pieces: list[AnyPair] = []
     starts: list[int] = []
     unread: list[int] = []
 
@@ -115,7 +125,7 @@ def refuse_long(encoded: Sequence[Encoded], reading: Reading, max_length: int) -
                 f"The text at index {index} has more than the {max_length} tokens that the model "
                 f"reads of a pair, and {reading.whole}: shorten it.",
             )
-        if reading.most_tokens is not None and len(pair.ids) > reading.most_tokens:
+        if reading.most_tokens is not None and pair.length > reading.most_tokens:
             raise RequestError(
                 "too_large",
                 f"The pair at index {index} has more than {reading.most_tokens} tokens. Pairs are "

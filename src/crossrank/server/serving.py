@@ -3,24 +3,35 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+import numpy as np
+
 from crossrank.cross_encoder import CrossEncoder
+from crossrank.errors import UnsupportedModelError
 from crossrank.scoring import Options, Scored, Window
+from crossrank.server.documents import WrittenPair, all_texts, read_documents
 from crossrank.server.problems import RequestError
 from crossrank.server.queue import BatchFacts, BatchQueue
 from crossrank.server.reading import AS_MUCH_AS_FITS, Pieces, Reading, cut, refuse_long
 from crossrank.server.record import Stages, stage
 from crossrank.server.redis_cache import RedisCache, is_redis
 from crossrank.server.settings import Settings
-from crossrank.types import Floats, Pair
+from crossrank.types import AnyPair, Floats
 
 Result = TypeVar("Result")
 
-WARM_UP = [("warm up", "word " * words) for words in (1, 20, 60, 120, 250)]
+WARM_UP: list[AnyPair] = [("warm up", "word " * words) for words in (1, 20, 60, 120, 250)]
 """Pairs of all lengths, so that the first requests do not wait for code to be prepared."""
+
+GREY = np.full((224, 224, 3), 128, dtype=np.uint8)
+"""The same for images."""
+
+AT_A_TIME = 2
+"""Requests whose images a model may have in memory, as they become many times larger there."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,7 @@ class ServedModel:
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="crossrank-tokenize")
         # Of their own, so that nothing else waits for explanations, which take long.
         self.explainers = ThreadPoolExecutor(2, thread_name_prefix="crossrank-explain")
+        self._images = asyncio.Semaphore(AT_A_TIME)
         self.queue = BatchQueue(
             [
                 partial(self.scorer.forward, backend)
@@ -88,7 +100,7 @@ class ServedModel:
 
     async def score(
         self,
-        pairs: Sequence[Pair],
+        pairs: Sequence[WrittenPair],
         *,
         raw: bool = False,
         reading: Reading = AS_MUCH_AS_FITS,
@@ -103,11 +115,17 @@ class ServedModel:
             stages: Gets the times of the stages "tokenize", "compute" and "finish".
 
         Raises:
-            RequestError: The queue is full, the server stops, or a text is too long.
+            RequestError: The queue is full, the server stops, a text is too long, or a document is
+                none that the model reads.
             CrossRankError: The model failed.
         """
+        async with nullcontext() if all_texts(pairs) else self._images:
+            return await self._score(pairs, raw, reading, {} if stages is None else stages)
+
+    async def _score(
+        self, pairs: Sequence[WrittenPair], raw: bool, reading: Reading, stages: Stages
+    ) -> Answer:
         options = Options(self.model.prompt_text(), encode_known=True)
-        stages = {} if stages is None else stages
         with stage(stages, "tokenize"):
             pieces, window = await self._on_thread(self._prepare, pairs, options, reading)
         waiting = window.to_score()
@@ -124,21 +142,24 @@ class ServedModel:
             logits=best,
             scores=self.model.finisher("identity" if raw else self._activation)(best),
             truncated=pieces.truncated(scored.truncated),
-            tokens=sum(len(pair.ids) for pair in window.all_encoded()),
+            tokens=sum(pair.length for pair in window.all_encoded()),
             cached=sum(window.known[slot] is not None for slot in window.slots),
         )
 
     def _prepare(
-        self, pairs: Sequence[Pair], options: Options, reading: Reading
+        self, pairs: Sequence[WrittenPair], options: Options, reading: Reading
     ) -> tuple[Pieces, Window]:
-        pieces = cut(pairs, reading, self.scorer.tokenizer, options.prompt)
+        documents = read_documents(pairs, self.scorer.tokenizer, self.model.modalities)
+        pieces = cut(documents, reading, self.scorer.tokenizer, options.prompt)
         window = self.scorer.prepare(pieces.pairs, options)
         refuse_long(window.all_encoded(), reading, self.model.max_length)
         return pieces, window
 
     async def warm_up(self) -> None:
         """Compute pairs of all lengths, whatever the cache knows."""
-        await self.queue.score(self.scorer.tokenizer.encode(WARM_UP))
+        pairs: list[AnyPair] = WARM_UP if self.model.supports("text") else []
+        images = [("warm up", GREY)] if self.model.supports("image") else []
+        await self.queue.score(self.scorer.tokenizer.encode([*pairs, *images]))
 
     async def close(self) -> None:
         """Answer what was taken, then free the model."""
@@ -195,6 +216,7 @@ class ServedModels:
         for name, source in self.settings.models.items():
             if name not in self._models:
                 model = await asyncio.to_thread(_load, source, self.settings)
+                _check_modalities(name, model)
                 served = ServedModel(name, model, self.settings, self._observe)
                 await served.warm_up()
                 self._models[name] = served
@@ -219,6 +241,15 @@ class ServedModels:
         self._closing = True
         await asyncio.gather(*(model.close() for model in self._models.values()))
         self._models.clear()
+
+
+def _check_modalities(name: str, model: CrossEncoder) -> None:
+    if not (model.supports("text") or model.supports("image")):
+        raise UnsupportedModelError(
+            f"A server needs models of texts or images, and {name} reads "
+            f"{' and '.join(model.modalities)}: no wire format has such documents. Score them with "
+            "crossrank.CrossEncoder."
+        )
 
 
 def _load(source: str, settings: Settings) -> CrossEncoder:

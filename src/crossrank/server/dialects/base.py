@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from crossrank.explanation.explanation import Explanation
+from crossrank.server.documents import WrittenPair
 from crossrank.server.problems import STATUS, Kind, RequestError
 from crossrank.server.reading import AS_MUCH_AS_FITS, Reading
-from crossrank.types import Pair
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -39,7 +39,7 @@ class Task:
         reading: What to do with long texts.
     """
 
-    pairs: Sequence[Pair]
+    pairs: Sequence[WrittenPair]
     model: str | None = None
     sort: bool = True
     top_n: int | None = None

@@ -5,14 +5,8 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from crossrank.server.dialects.base import Schema, Scores, Task
-from crossrank.server.dialects.shared import (
-    EXAMPLE,
-    Document,
-    RerankReply,
-    SharedErrors,
-    rerank_reply,
-    text_of,
-)
+from crossrank.server.dialects.documents import Document, read_document
+from crossrank.server.dialects.shared import EXAMPLE, RerankReply, SharedErrors, rerank_reply
 
 
 class JinaRerank(Schema):
@@ -37,7 +31,7 @@ class Jina(SharedErrors[JinaRerank]):
     def read(self, body: JinaRerank) -> Task:
         """Understand a request."""
         return Task(
-            [(body.query, text_of(document)) for document in body.documents],
+            [(body.query, read_document(document)) for document in body.documents],
             model=body.model,
             top_n=body.top_n,
         )

@@ -7,9 +7,10 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from crossrank.server.dialects.base import Body, Dialect, Schema, Scores
+from crossrank.server.dialects.base import Body, Dialect, Scores
+from crossrank.server.dialects.documents import Document, as_object
 from crossrank.server.problems import STATUS, RequestError
 
 SEARCH_UNIT = 100
@@ -21,17 +22,6 @@ EXAMPLE: dict[str, Any] = {
     "documents": ["Bread is baked.", "Paris is the capital of France."],
     "top_n": 1,
 }
-
-
-class TextDocument(Schema):
-    """A document as an object; other fields come back with it."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
-
-    text: str
-
-
-Document = str | TextDocument
 
 
 class Usage(BaseModel):
@@ -118,23 +108,6 @@ class SharedErrors(Dialect[Body]):
         """The fields of all."""
         detail = error_detail(error, self.status_of(error))
         return SharedProblem(message=str(error), detail=str(error), error=detail)
-
-
-def text_of(document: Document) -> str:
-    """Give a document's text."""
-    return document if isinstance(document, str) else document.text
-
-
-def as_object(document: Document | dict[str, str]) -> dict[str, Any]:
-    """Give a document back as an object.
-
-    Example:
-        >>> as_object("some text")
-        {'text': 'some text'}
-    """
-    if isinstance(document, str):
-        return {"text": document}
-    return document if isinstance(document, dict) else document.model_dump()
 
 
 def rerank_reply(

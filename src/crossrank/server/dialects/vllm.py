@@ -7,18 +7,17 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, Discriminator, Field, PositiveInt, RootModel, Tag, model_validator
 
 from crossrank.server.dialects.base import Schema, Scores, Task
+from crossrank.server.dialects.documents import Document, Message, read_document
 from crossrank.server.dialects.shared import (
     EXAMPLE,
-    Document,
     RerankReply,
     SharedErrors,
     Usage,
     rerank_reply,
-    text_of,
 )
+from crossrank.server.documents import WrittenPair
 from crossrank.server.problems import Kind, RequestError
 from crossrank.server.reading import Reading
-from crossrank.types import Pair
 
 UNSUPPORTED = ("instruction", "chat_template", "chat_template_kwargs", "mm_processor_kwargs")
 """Fields of vLLM that change scores, and that this server does not know."""
@@ -66,14 +65,14 @@ class VLLMRerank(VLLMOptions):
     """A request to rank documents."""
 
     query: str
-    documents: str | Annotated[list[Document], Field(min_length=1)]
+    documents: str | Message | Annotated[list[Document], Field(min_length=1)]
     top_n: int = Field(default=0, ge=0, description="0 for all.")
     return_documents: bool | None = Field(default=None, description="By default they are.")
 
     @property
     def listed(self) -> list[Document]:
-        """The documents; a single one may come as a text."""
-        return [self.documents] if isinstance(self.documents, str) else self.documents
+        """The documents; a single one may stand without a list."""
+        return self.documents if isinstance(self.documents, list) else [self.documents]
 
 
 class VLLM(SharedErrors[VLLMRerank]):
@@ -89,14 +88,17 @@ class VLLM(SharedErrors[VLLMRerank]):
     def claims(self, body: dict[str, Any]) -> bool:
         """Fields that only vLLM has, or its way to ask for all documents."""
         own = ("truncate_prompt_tokens", "truncation_side", "max_tokens_per_query")
+        documents = body.get("documents")
         return any(name in body for name in (*own, "use_activation", *UNSUPPORTED)) or (
-            body.get("top_n") == 0 or isinstance(body.get("documents"), str)
+            body.get("top_n") == 0
+            or isinstance(documents, str)
+            or (isinstance(documents, dict) and "content" in documents)
         )
 
     def read(self, body: VLLMRerank) -> Task:
         """Understand a request."""
         return Task(
-            [(body.query, text_of(document)) for document in body.listed],
+            [(body.query, read_document(document)) for document in body.listed],
             model=body.model,
             top_n=body.top_n or None,
             raw=body.use_activation is False,
@@ -113,14 +115,17 @@ class VLLM(SharedErrors[VLLMRerank]):
 Texts = str | Annotated[list[str], Field(min_length=1)]
 """One text or several."""
 
+Documents = str | Message | Annotated[list[str | Message], Field(min_length=1)]
+"""One document or several."""
+
 
 class ScoreTexts(VLLMOptions):
     """Texts to compare: one with each of the others, or each with its own."""
 
     text_1: Texts
-    text_2: Texts
+    text_2: Documents
 
-    def sides(self) -> tuple[Texts, Texts]:
+    def sides(self) -> tuple[Texts, Documents]:
         """Queries and documents."""
         return self.text_1, self.text_2
 
@@ -129,9 +134,9 @@ class ScoreDocuments(VLLMOptions):
     """The same under other names."""
 
     queries: Texts
-    documents: Texts
+    documents: Documents
 
-    def sides(self) -> tuple[Texts, Texts]:
+    def sides(self) -> tuple[Texts, Documents]:
         """Queries and documents."""
         return self.queries, self.documents
 
@@ -140,9 +145,9 @@ class ScoreItems(VLLMOptions):
     """The same under other names."""
 
     queries: Texts
-    items: Texts
+    items: Documents
 
-    def sides(self) -> tuple[Texts, Texts]:
+    def sides(self) -> tuple[Texts, Documents]:
         """Queries and documents."""
         return self.queries, self.items
 
@@ -151,9 +156,9 @@ class ScoreData(VLLMOptions):
     """The same under other names."""
 
     data_1: Texts
-    data_2: Texts
+    data_2: Documents
 
-    def sides(self) -> tuple[Texts, Texts]:
+    def sides(self) -> tuple[Texts, Documents]:
         """Queries and documents."""
         return self.data_1, self.data_2
 
@@ -178,13 +183,15 @@ class VLLMScore(
 ):
     """A request to score pairs."""
 
-    def pairs(self) -> list[Pair]:
+    def pairs(self) -> list[WrittenPair]:
         """Pair one query with every document, or each with its own.
 
         Raises:
             RequestError: There are several queries, and not as many documents.
         """
-        first, second = ([side] if isinstance(side, str) else side for side in self.root.sides())
+        queries, documents = self.root.sides()
+        first = queries if isinstance(queries, list) else [queries]
+        second = documents if isinstance(documents, list) else [documents]
         if len(first) == 1:
             first = first * len(second)
         if len(first) != len(second):
@@ -193,7 +200,7 @@ class VLLMScore(
                 f"One text or as many as on the other side are required, received {len(first)} "
                 f"and {len(second)}.",
             )
-        return list(zip(first, second, strict=True))
+        return list(zip(first, map(read_document, second), strict=True))
 
 
 class Score(BaseModel):
