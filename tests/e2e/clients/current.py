@@ -256,6 +256,11 @@ def litellm_cohere(asked: Asked) -> Results:
     return _litellm(asked, "cohere", api_base=asked.base)
 
 
+@case("litellm", "Jina")
+def litellm_jina(asked: Asked) -> Results:
+    return _litellm(asked, "jina_ai", api_base=asked.base)
+
+
 @case("litellm", "Voyage")
 def litellm_voyage(asked: Asked) -> Results:
     return _litellm(asked, "voyage", api_base=f"{asked.base}/voyage")
