@@ -229,16 +229,22 @@ class Scorer:
             computed[rows] = values
             progress(int(waiting[rows].sum()))
 
-        self._forward_all(pairs, options, keep)
+        self.forward_all(pairs, options, keep)
         return self.finish(window, computed, options, start=start)
 
-    def _forward_all(
+    def forward_all(
         self,
         pairs: Sequence[Encoded],
         options: Options,
         keep: Callable[[NDArray[np.intp], Floats], None],
     ) -> None:
-        """Send pairs to the backends in batches, each to the first that is free."""
+        """Send pairs to the backends in batches, each to the first that is free.
+
+        Args:
+            pairs: The token ids of pairs, or of single texts.
+            options: What the caller asks for.
+            keep: Told which pairs a batch had, and what the model answered; on any thread.
+        """
         batches: queue.SimpleQueue[NDArray[np.intp]] = queue.SimpleQueue()
         count = 0
         lengths = [pair.length for pair in pairs]

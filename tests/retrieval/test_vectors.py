@@ -1,12 +1,10 @@
 """Nearest neighbours are exact, however they are computed."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-pytest.importorskip("torch", reason="vectors are computed with torch")
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,13 +24,16 @@ def brute_force(queries: np.ndarray, documents: np.ndarray, k: int) -> list[Hits
 
 
 @given(
-    st.integers(0, 2**32 - 1),
-    st.integers(1, 7),
-    st.integers(1, 40),
-    st.integers(1, 50),
+    seed=st.integers(0, 2**32 - 1),
+    queries=st.integers(1, 7),
+    count=st.integers(1, 40),
+    k=st.integers(1, 50),
 )
 @settings(deadline=None)
-def test_the_same_as_comparing_all(seed: int, queries: int, count: int, k: int) -> None:
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_the_same_as_comparing_all(
+    library: str, seed: int, queries: int, count: int, k: int
+) -> None:
     """Small integers: sums are exact, and there are many ties, also between blocks."""
     random = np.random.default_rng(seed)
     asked = random.integers(-2, 3, size=(queries, 3)).astype(np.float32)
@@ -40,6 +41,9 @@ def test_the_same_as_comparing_all(seed: int, queries: int, count: int, k: int) 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vectors, "BLOCK_QUERIES", 3)
         patch.setattr(vectors, "BLOCK_VECTORS", 8)
+        if library == "torch":
+            pytest.importorskip("torch", reason="computes on other devices than the CPU")
+            patch.setattr(vectors, "_above_on_cpu", partial(vectors._above_on, "cpu"))
         assert nearest(asked, documents, k) == brute_force(asked, documents, k)
 
 

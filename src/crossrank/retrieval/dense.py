@@ -2,27 +2,29 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from crossrank.backends.torch import DTYPES, TorchBackend
-from crossrank.batching import collate, plan
-from crossrank.errors import InputError, OutOfMemoryError, UnsupportedModelError
+from crossrank.backends import load_backend
+from crossrank.backends.base import Backend
+from crossrank.errors import InputError, UnsupportedModelError
 from crossrank.models.integrity import digest
 from crossrank.models.reading import read_json, read_spec
 from crossrank.models.source import locate
 from crossrank.models.spec import ModelSpec
-from crossrank.models.torch_modules.modular import SentenceEmbedder
+from crossrank.optional import installed
 from crossrank.retrieval.base import Hits
+from crossrank.retrieval.pooling import find_pool
 from crossrank.retrieval.texts import StoredTexts
 from crossrank.retrieval.vectors import nearest
+from crossrank.scoring import Options, Scorer
 from crossrank.tokenization import Encoded, PairTokenizer
-from crossrank.types import Floats, Pair
+from crossrank.types import Floats, Pair, Precision
 
 Role = Literal["query", "document"]
 
@@ -53,12 +55,13 @@ class BiEncoder:
         (1, 384)
     """
 
-    def __init__(self, spec: ModelSpec, backend: TorchBackend) -> None:
+    def __init__(self, spec: ModelSpec, backend: Backend) -> None:
         self._spec = spec
         self._backend = backend
-        self._tokenizer = PairTokenizer(
-            spec.tokenizer_file, spec.template, max_length=spec.max_length
-        ).tokenizer
+        tokenizer = PairTokenizer(spec.tokenizer_file, spec.template, max_length=spec.max_length)
+        self._scorer = Scorer(spec, tokenizer, [backend])
+        self._pool = find_pool(spec)
+        self._tokenizer = tokenizer.tokenizer
         self._tokenizer.enable_truncation(spec.max_length)
         file = spec.folder / "config_sentence_transformers.json"
         saved = read_json(file) if file.is_file() else {}
@@ -71,36 +74,40 @@ class BiEncoder:
         cls,
         name: str | Path,
         *,
+        backend: str = "auto",
         device: str | None = None,
-        precision: Literal["fp32", "fp16", "bf16"] = "fp32",
+        precision: Precision | None = None,
     ) -> Self:
-        """Load a bi-encoder; of its weights only safetensors files are read.
+        """Load a bi-encoder; safetensors, ONNX and OpenVINO files are read.
 
         Args:
             name: A folder, or a hub id; one without an organisation is looked for in
                 ``sentence-transformers/``.
+            backend: ``"openvino"``, ``"onnx"`` or ``"torch"``. By default torch on a GPU and
+                OpenVINO elsewhere, but for models with more than mean or CLS pooling behind the
+                transformer, which torch computes.
             device: E.g. ``"cpu"``; by default a GPU if there is one.
-            precision: What the weights are computed in.
+            precision: What the weights are computed in; by default fp32, unless the model ships
+                quantised only.
 
         Raises:
             ModelNotFoundError: There is no such folder or repository.
             ModelFileError: A file is missing, damaged or refused.
             UnsupportedModelError: It is no bi-encoder in this layout.
+            MissingDependencyError: The backend's library is not installed.
         """
         if "/" not in str(name) and not Path(name).is_dir():
             name = f"sentence-transformers/{name}"
-        folder = locate(name, backend="torch")
+        folder = locate(name, backend=backend, device=device, precision=precision)
         if not (folder / "modules.json").is_file():
             raise UnsupportedModelError(
                 f"A bi-encoder in sentence-transformers' layout is required, and {name} has no "
                 "modules.json. Save it once with SentenceTransformer(...).save_pretrained."
             )
-        spec = read_spec(folder, str(name))
-        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        module = SentenceEmbedder.load(spec, DTYPES[precision], {}).eval().to(place)
-        backend = TorchBackend(module, device=place, precision=precision, reason="bi-encoder")
-        backend.files = tuple(sorted(folder.rglob("*.safetensors")))
-        return cls(spec, backend)
+        spec = replace(read_spec(folder, str(name)), kind="bi-encoder")
+        if backend == "auto" and find_pool(spec) is None:
+            backend = "torch"
+        return cls(spec, load_backend(spec, backend, device=device, precision=precision))
 
     @property
     def device(self) -> str:
@@ -142,28 +149,30 @@ class BiEncoder:
             Encoded(np.array(encoding.ids, dtype=np.int32), document_start=len(encoding.ids))
             for encoding in encodings
         ]
-        lengths = [len(text.ids) for text in encoded]
         parts: list[tuple[NDArray[np.intp], Floats]] = []
-        for rows in plan(lengths, budget=self._backend.token_budget):
-            parts.append((rows, self._forward([encoded[row] for row in rows])))
+
+        def keep(rows: NDArray[np.intp], output: Floats) -> None:
+            lengths = np.array([encoded[row].length for row in rows])
+            parts.append((rows, self._pooled(output, lengths)))
+
+        self._scorer.forward_all(encoded, Options(), keep)
         vectors = np.concatenate([part for _, part in parts])
         vectors[np.concatenate([rows for rows, _ in parts])] = vectors.copy()
         if self.normalized:
-            lengths_of = np.linalg.norm(vectors, axis=1, keepdims=True)
-            vectors /= np.maximum(lengths_of, 1e-12)
+            norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+            vectors /= np.maximum(norms, 1e-12)
         return vectors
 
-    def _forward(self, batch: list[Encoded]) -> Floats:
-        """Compute a batch, in halves when memory runs out."""
-        try:
-            return self._backend.forward(
-                collate(batch, pad_token_id=self._spec.pad_token_id, side=self._spec.padding_side)
+    def _pooled(self, output: Floats, lengths: NDArray[np.intp]) -> Floats:
+        """Make vectors of what a graph gives: vectors already, or the states of all tokens."""
+        if output.ndim == 2:
+            return output
+        if self._pool is None:
+            raise UnsupportedModelError(
+                f"The graph of {self._spec.name} ends in the states of tokens, and crossrank makes "
+                "vectors of these by their mean or by the first one. Use backend='torch'."
             )
-        except OutOfMemoryError:
-            if len(batch) == 1:
-                raise
-        middle = len(batch) // 2
-        return np.concatenate((self._forward(batch[:middle]), self._forward(batch[middle:])))
+        return self._pool(output, lengths)
 
 
 def embed(
@@ -234,7 +243,8 @@ class Dense:
 
     def search_vectors(self, queries: Floats, k: int) -> list[Hits]:
         """Find the nearest documents of vectors ``[queries, width]``."""
-        return nearest(queries, self.vectors, k, device=self.encoder.device)
+        device = self.encoder.device if installed("torch") else "cpu"
+        return nearest(queries, self.vectors, k, device=device)
 
     def score(self, pairs: Sequence[Pair]) -> Floats:
         """Score pairs of a query and any text; ``[pairs]``."""

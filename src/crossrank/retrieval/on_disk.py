@@ -44,7 +44,8 @@ def open_retriever(
 
     Raises:
         InputError: An argument cannot be used, or BM25 finds no words.
-        MissingDependencyError: bm25s, or for dense torch, is not installed.
+        MissingDependencyError: bm25s is not installed, or torch, where the bi-encoder has its
+            weights as safetensors only.
     """
     check_retriever(name, bi_encoder)
     if bi_encoder is None:

@@ -1,7 +1,8 @@
 """Exact nearest neighbours among vectors on disk."""
 
+from collections.abc import Callable
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from crossrank.errors import InputError
@@ -25,7 +26,7 @@ def nearest(
         queries: ``[queries, width]``.
         vectors: ``[vectors, width]``.
         k: Most vectors to return.
-        device: Where to compute.
+        device: Where to compute; all but the CPU need torch.
 
     Returns:
         Position and inner product, best first, ties by position, for each query.
@@ -52,21 +53,52 @@ def nearest(
 
 
 def _nearest(queries: Floats, vectors: NDArray[np.float16], k: int, device: str) -> list[Hits]:
-    asked = torch.from_numpy(np.ascontiguousarray(queries)).to(device)
-    bars = torch.full((len(queries), 1), -torch.inf, device=device)
+    above = _above_on_cpu(queries, k) if device == "cpu" else _above_on(device, queries, k)
+    bars: Floats | None = None
     best = _Best(len(queries), k)
     for start in range(0, len(vectors), BLOCK_VECTORS):
-        block = torch.from_numpy(vectors[start : start + BLOCK_VECTORS].copy())
-        scores = asked @ block.to(device).float().T
-        if start == 0 and k < len(block):  # else all of it would count as found
-            least = scores.topk(k).values[:, -1:]
-            bars = torch.nextafter(least, torch.full_like(least, -torch.inf))
         # A later vector wins only if it is better: ties go to the earlier position.
-        query, column = (scores > bars).nonzero(as_tuple=True)
-        found = scores[query, column].cpu().numpy()
-        best.add(query.cpu().numpy(), start + column.cpu().numpy(), found)
-        bars = torch.maximum(bars, torch.from_numpy(best.bars()).to(device))
+        query, column, scores = above(vectors[start : start + BLOCK_VECTORS], bars)
+        best.add(query, start + column, scores)
+        bars = best.bars()
     return best.hits()
+
+
+Found = tuple[NDArray[np.int64], NDArray[np.int64], Floats]
+"""Rows of queries, columns of vectors, and their scores."""
+
+Above = Callable[[NDArray[np.float16], Floats | None], Found]
+"""Finds what exceeds the bars ``[queries, 1]`` in a block; without bars about the best ``k``."""
+
+
+def _above_on_cpu(queries: Floats, k: int) -> Above:
+    def above(block: NDArray[np.float16], bars: Floats | None) -> Found:
+        scores = queries @ block.astype(np.float32).T
+        if bars is None:  # all of the first block would count as found
+            last = min(k, len(block))
+            least = np.partition(scores, -last, axis=1)[:, [-last]]
+            bars = np.nextafter(least, np.float32(-np.inf))
+        query, column = np.nonzero(scores > bars)
+        return query, column, scores[query, column]
+
+    return above
+
+
+def _above_on(device: str, queries: Floats, k: int) -> Above:
+    import torch
+
+    asked = torch.from_numpy(np.ascontiguousarray(queries)).to(device)
+
+    def above(block: NDArray[np.float16], bars: Floats | None) -> Found:
+        scores = asked @ torch.from_numpy(block.copy()).to(device).float().T
+        if bars is None:
+            least = scores.topk(min(k, len(block))).values[:, -1:].cpu().numpy()
+            bars = np.nextafter(least, np.float32(-np.inf))
+        query, column = (scores > torch.from_numpy(bars).to(device)).nonzero(as_tuple=True)
+        found = scores[query, column].cpu().numpy()
+        return query.cpu().numpy(), column.cpu().numpy(), found
+
+    return above
 
 
 class _Best:

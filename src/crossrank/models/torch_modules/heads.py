@@ -12,20 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from crossrank.errors import UnsupportedModelError
+from crossrank.models.pooling import read_pooling
 from crossrank.models.torch_modules.language_models import answer_logits
 from crossrank.models.torch_modules.weights import load_weights, read_json
 
 Features = dict[str, Any]
 """Named tensors; ``attention_mask`` may be ``None``."""
-
-_OLD_POOLING_KEYS = {
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_max_tokens": "max",
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
-    "pooling_mode_weightedmean_tokens": "weightedmean",
-    "pooling_mode_lasttoken": "lasttoken",
-}
 
 
 class Head(nn.Module):
@@ -155,15 +147,7 @@ _POOLINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def _load_pooling(folder: Path) -> nn.Module:
-    config = read_json(folder / "config.json")
-    if not config.get("include_prompt", True):
-        raise UnsupportedModelError(
-            f"{folder} leaves the prompt out of the pooling (include_prompt is false), which "
-            "crossrank does not support."
-        )
-    old = [mode for key, mode in _OLD_POOLING_KEYS.items() if config.get(key)]
-    modes = config.get("pooling_mode", old or "mean")
-    return Pooling([modes] if isinstance(modes, str) else list(modes))
+    return Pooling(read_pooling(folder))
 
 
 def _load_dense(folder: Path) -> nn.Module:
