@@ -1,6 +1,6 @@
 """What is measured: a function for each way to load the model and score pairs with it.
 
-A loader imports its library inside, since libraries live in two environments, and gives a
+A loader imports its library inside, since libraries live in three environments, and gives a
 function from pairs to raw logits, so that all of them can be compared. Everything that is not
 named here is left at the library's default.
 """
@@ -8,10 +8,10 @@ named here is left at the library's default.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from settings import INT8, MAX_LENGTH, MODEL, ONNX, OPENVINO
+from settings import INFINITY, INT8, MAIN, MAX_LENGTH, MODEL, ONNX, OPENVINO, PEERS
 
 Pairs = list[tuple[str, str]]
 Predict = Callable[[Pairs], Any]
@@ -24,12 +24,12 @@ class Contender:
     Attributes:
         title: How tables and pictures name it.
         load: Loads the model.
-        environment: Which Python has the library.
+        python: Of the environment that has the library.
     """
 
     title: str
     load: Callable[[], Predict]
-    environment: Literal["main", "peers"]
+    python: Path
 
 
 def crossrank(folder: Path, precision: Any) -> Callable[[], Predict]:
@@ -104,11 +104,9 @@ def flashrank(file: str) -> Callable[[], Predict]:
         ranker = Ranker(ONNX.name, cache_dir=str(ONNX.parent), max_length=MAX_LENGTH)
 
         def predict(pairs: Pairs) -> Any:
-            by_query: dict[str, list[dict[str, Any]]] = {}
-            for position, (query, document) in enumerate(pairs):
-                by_query.setdefault(query, []).append({"id": position, "text": document})
             scores = np.empty(len(pairs))
-            for query, passages in by_query.items():
+            for query, positions in _by_query(pairs).items():
+                passages = [{"id": position, "text": pairs[position][1]} for position in positions]
                 for passage in ranker.rerank(RerankRequest(query=query, passages=passages)):
                     scores[passage["id"]] = passage["score"]
             return np.log(scores / (1 - scores))
@@ -131,29 +129,70 @@ def fastembed(file: str) -> Callable[[], Predict]:
     return load
 
 
+def infinity() -> Predict:
+    """infinity's engine without its server, on torch: all queries wait in its queue at once."""
+    from infinity_emb import EngineArgs, SyncEngineArray
+
+    # No BetterTransformer, which is slower on a CPU; and no warm-up of its own, half a minute.
+    arguments = EngineArgs(
+        model_name_or_path=str(MODEL), bettertransformer=False, model_warmup=False
+    )
+    engines = SyncEngineArray.from_args([arguments])
+
+    def predict(pairs: Pairs) -> Any:
+        logits = np.empty(len(pairs), dtype=np.float32)
+        waiting = [
+            (
+                positions,
+                engines.rerank(
+                    model=str(MODEL),
+                    query=query,
+                    docs=[pairs[position][1] for position in positions],
+                    raw_scores=True,
+                ),
+            )
+            for query, positions in _by_query(pairs).items()
+        ]
+        for positions, answer in waiting:
+            for found in answer.result()[0]:
+                logits[positions[found.index]] = found.relevance_score
+        return logits
+
+    return predict
+
+
+def _by_query(pairs: Pairs) -> dict[str, list[int]]:
+    """Where the pairs of each query are."""
+    positions: dict[str, list[int]] = {}
+    for position, (query, _) in enumerate(pairs):
+        positions.setdefault(query, []).append(position)
+    return positions
+
+
 BASELINE = "sentence-transformers fp32"
+BEST_PEER = "sentence-transformers OpenVINO int8"
+"""The fastest of the others, by ``results/speed.json``."""
 FP32, DYNAMIC = "model.onnx", "model_dynamic_int8.onnx"
 OPENVINO_INT8 = "openvino/openvino_model_qint8_quantized.xml"
 
 CONTENDERS = [
-    Contender(BASELINE, sentence_transformers(MODEL), "main"),
-    Contender("sentence-transformers bf16", sentence_transformers(MODEL, dtype="bfloat16"), "main"),
-    Contender("crossrank fp32", crossrank(MODEL, "fp32"), "main"),
-    Contender("crossrank bf16", crossrank(MODEL, "bf16"), "main"),
-    Contender("crossrank int8", crossrank(INT8, "int8"), "main"),
+    Contender(BASELINE, sentence_transformers(MODEL), MAIN),
+    Contender("sentence-transformers bf16", sentence_transformers(MODEL, dtype="bfloat16"), MAIN),
+    Contender("crossrank fp32", crossrank(MODEL, "fp32"), MAIN),
+    Contender("crossrank bf16", crossrank(MODEL, "bf16"), MAIN),
+    Contender("crossrank int8", crossrank(INT8, "int8"), MAIN),
+    Contender("sentence-transformers OpenVINO", sentence_transformers(OPENVINO, "openvino"), PEERS),
     Contender(
-        "sentence-transformers OpenVINO", sentence_transformers(OPENVINO, "openvino"), "peers"
-    ),
-    Contender(
-        "sentence-transformers OpenVINO int8",
+        BEST_PEER,
         sentence_transformers(OPENVINO, "openvino", file_name=OPENVINO_INT8),
-        "peers",
+        PEERS,
     ),
-    Contender("ONNX Runtime fp32", onnxruntime(ONNX, FP32), "peers"),
-    Contender("ONNX Runtime dynamic int8", onnxruntime(ONNX, DYNAMIC), "peers"),
-    Contender("ONNX Runtime, crossrank's int8", onnxruntime(INT8, "onnx/model_int8.onnx"), "peers"),
-    Contender("FlashRank fp32", flashrank(FP32), "peers"),
-    Contender("FlashRank dynamic int8", flashrank(DYNAMIC), "peers"),
-    Contender("fastembed fp32", fastembed(FP32), "peers"),
-    Contender("fastembed dynamic int8", fastembed(DYNAMIC), "peers"),
+    Contender("ONNX Runtime fp32", onnxruntime(ONNX, FP32), PEERS),
+    Contender("ONNX Runtime dynamic int8", onnxruntime(ONNX, DYNAMIC), PEERS),
+    Contender("ONNX Runtime, crossrank's int8", onnxruntime(INT8, "onnx/model_int8.onnx"), PEERS),
+    Contender("FlashRank fp32", flashrank(FP32), PEERS),
+    Contender("FlashRank dynamic int8", flashrank(DYNAMIC), PEERS),
+    Contender("fastembed fp32", fastembed(FP32), PEERS),
+    Contender("fastembed dynamic int8", fastembed(DYNAMIC), PEERS),
+    Contender("infinity", infinity, INFINITY),
 ]

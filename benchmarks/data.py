@@ -3,8 +3,12 @@
 import json
 import os
 import sys
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 Pair = tuple[str, str]
 
@@ -30,6 +34,27 @@ def first_stage_pairs(collection: str, count: int, depth: int = 100) -> list[Pai
 def documents_of(collection: str) -> list[str]:
     """All documents of a collection."""
     return list(_texts(_data() / "trec-dl" / collection / "corpus.jsonl").values())
+
+
+def documents_of_length(tokenizer: "Tokenizer", tokens: int, count: int) -> list[str]:
+    """Cut the documents of ``dl19``, one after the other, into texts of the same length.
+
+    Args:
+        tokenizer: Counts the tokens; it must cut nothing off.
+        tokens: How many a text has.
+        count: How many texts.
+    """
+    texts: list[str] = []
+    waiting = ""
+    for document in documents_of("dl19"):
+        waiting += f"{document} "
+        offsets = tokenizer.encode(waiting, add_special_tokens=False).offsets
+        ends = [0, *(end for _, end in offsets[tokens - 1 :: tokens])]
+        texts += [waiting[start:end].strip() for start, end in pairwise(ends)]
+        waiting = waiting[ends[-1] :]
+        if len(texts) >= count:
+            break
+    return texts[:count]
 
 
 def _texts(path: Path) -> dict[str, str]:

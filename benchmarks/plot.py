@@ -1,4 +1,4 @@
-"""Draws the results beside their JSON: ``speed.svg`` and ``memory.svg``.
+"""Draws the results beside their JSON: ``speed.svg``, ``scaling.svg`` and ``memory.svg``.
 
 Runs in the peers' environment, which has matplotlib:
 
@@ -16,6 +16,12 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 OURS, THEIRS, LIMIT = "#1f6f8b", "#b8b8b8", "#c0392b"
+CURVES: dict[str, dict[str, Any]] = {
+    "crossrank int8": {"color": OURS},
+    "crossrank fp32": {"color": OURS, "linestyle": "--"},
+    "sentence-transformers OpenVINO int8": {"color": "#808080"},
+    "sentence-transformers fp32": {"color": "#808080", "linestyle": "--"},
+}
 LIMIT_MB = 600
 
 
@@ -40,6 +46,36 @@ def draw_speed(speed: dict[str, Any], path: Path) -> None:
     figure.savefig(path)
 
 
+def draw_scaling(panels: dict[str, Any], path: Path) -> None:
+    """A panel for candidates, tokens and cores: medians, with the slowest and fastest round."""
+    labels = {
+        "candidates": "candidates of a query",
+        "tokens": "tokens of a document",
+        "cores": "cores",
+    }
+    figure, every = plt.subplots(1, len(panels), figsize=(12, 4), layout="constrained")
+    for axes, (panel, points) in zip(every, panels.items(), strict=True):
+        for title, style in CURVES.items():
+            found = [(int(value), rows[title]) for value, rows in points.items() if title in rows]
+            if found:
+                medians = [row["pairs_per_s"] for _, row in found]
+                ends = [row["pairs_per_s_min_max"] for _, row in found]
+                around = [[m - low for m, (low, _) in zip(medians, ends, strict=True)]]
+                around += [[high - m for m, (_, high) in zip(medians, ends, strict=True)]]
+                values = [value for value, _ in found]
+                axes.errorbar(values, medians, around, label=title, capsize=2, marker="o", **style)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xticks([int(value) for value in points], labels=points, minor=False)
+        axes.set_xticks([], minor=True)
+        axes.yaxis.set_major_formatter("{x:,.0f}")
+        axes.set_xlabel(labels[panel])
+        axes.spines[["top", "right"]].set_visible(False)
+    every[0].set_ylabel("pairs per second")
+    figure.legend(*every[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    figure.savefig(path)
+
+
 def draw_memory(streaming: dict[str, Any], path: Path) -> None:
     """Resident memory over the pairs streamed so far."""
     figure, axes = plt.subplots(figsize=(8, 3), layout="constrained")
@@ -59,10 +95,12 @@ def main() -> None:
     results = json.loads(source.read_text(encoding="utf-8"))
     for part, draw, name in (
         ("speed", draw_speed, "speed.svg"),
+        ("scaling", draw_scaling, "scaling.svg"),
         ("streaming", draw_memory, "memory.svg"),
     ):
         if part in results:
-            draw(results[part].get("rows", results[part]), source.with_name(name))
+            drawn = results[part]
+            draw(drawn.get("rows", drawn.get("panels", drawn)), source.with_name(name))
 
 
 if __name__ == "__main__":

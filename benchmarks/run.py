@@ -1,11 +1,14 @@
 """crossrank and its peers, side by side.
 
-Makes the peers' environment and the model when they are missing, prints a table of goals and
-measurements, and writes ``results/latest.json``, ``results/speed.svg`` and ``results/memory.svg``.
+Makes the peers' environments and the model when they are missing, prints a table of goals and
+measurements, and writes ``results/latest.json`` with pictures beside it: ``speed.svg``,
+``scaling.svg`` and ``memory.svg``.
 
-    python benchmarks/run.py                        everything, about half an hour
+    python benchmarks/run.py                        everything, about an hour
     python benchmarks/run.py --only speed           one part
     python benchmarks/run.py --only speed --contenders crossrank FlashRank --rounds 3
+    python benchmarks/run.py --only scaling         the curves, about 20 minutes
+    python benchmarks/run.py --only scaling --smoke --rounds 1 --output /tmp/try/latest.json
 """
 
 import argparse
@@ -19,25 +22,36 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from goals import speed_table, verdicts
-from settings import BUILD, CORES, HERE, MAIN, PAIRS, PEERS, RESULTS, ROOT
+from goals import absences, scaling_table, speed_table, verdicts
+from settings import BUILD, CORES, HERE, INFINITY, MAIN, PAIRS, PEERS, RESULTS, ROOT
 
-PARTS = ("speed", "startup", "streaming")
+PARTS = ("speed", "scaling", "startup", "streaming")
 CALM_LOAD = 1.0
 
 
 def main() -> None:
     options = _options()
     parts = [options.only] if options.only else PARTS
-    if "speed" in parts:
-        make_peers()
-        subprocess.run([MAIN, HERE / "model.py"], check=True)
     results: dict[str, Any] = {"machine": machine(options)}
+    if {"speed", "scaling"} & set(parts):
+        make_peers()
+        missing = make_infinity()
+        subprocess.run([MAIN, HERE / "model.py"], check=True)
     if "speed" in parts:
         import speed
 
-        results["speed"] = speed.measure(options.pairs, options.rounds, options.contenders)
-        print(speed_table(results["speed"]["rows"]))
+        found = speed.measure(
+            options.pairs, options.rounds or 5, options.contenders, missing=missing
+        )
+        print(speed_table(found["rows"]), absences(found["failed"]), sep="\n")
+        results["speed"] = found
+    if "scaling" in parts:
+        import scaling
+
+        sizes = scaling.SMOKE if options.smoke else scaling.Sizes()
+        found = scaling.measure(options.rounds or 3, sizes, missing=missing)
+        print(scaling_table(found["panels"]), absences(found["failed"]), sep="\n")
+        results["scaling"] = found
     # A process each: what one part leaves in memory must not count for the next.
     if "startup" in parts:
         results["startup"] = _script("startup.py")
@@ -58,6 +72,16 @@ def make_peers() -> None:
     # optimum-intel asks for it; built for CUDA, it cannot be loaded beside a CPU torch.
     subprocess.run([*pip, "uninstall", "--yes", "torchvision"], check=True)
     done.touch()
+
+
+def make_infinity() -> dict[Path, str]:
+    """Install infinity as ``make load`` does; where that fails, say why."""
+    target = f"{INFINITY.parent.parent.name}/.built"
+    made = subprocess.run(["make", "-C", ROOT, target], capture_output=True, text=True)
+    if made.returncode == 0:
+        return {}
+    said = [line for line in made.stderr.splitlines() if not line.startswith("make")]
+    return {INFINITY: f"it cannot be installed: {said[-1] if said else made.stderr.strip()}"}
 
 
 def machine(options: argparse.Namespace) -> dict[str, Any]:
@@ -111,7 +135,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", choices=PARTS, help="one part instead of all")
     parser.add_argument("--contenders", nargs="*", default=[], help="words of their titles")
     parser.add_argument("--pairs", type=int, default=PAIRS)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, help="5, and 3 for the curves, if not given")
+    parser.add_argument("--smoke", action="store_true", help="curves of a few pairs, for a try")
     parser.add_argument("--stream-pairs", type=int, default=1_000_000)
     parser.add_argument("--output", type=Path, default=RESULTS / "latest.json")
     options = parser.parse_args()

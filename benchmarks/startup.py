@@ -12,9 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from data import documents_of, first_stage_pairs
+from data import documents_of_length, first_stage_pairs
 from settings import MAIN, pin
-from tokenizers import Tokenizer
 
 REPEATS = 9
 DOCUMENTS, TOKENS = 100, 80
@@ -70,19 +69,11 @@ def _python(script: str, environment: dict[str, str]) -> str:
 
 
 def _documents() -> list[str]:
-    """Cut real documents to the same number of tokens."""
     from crossrank import CrossEncoder
 
     with CrossEncoder() as model:
-        tokenizer: Tokenizer = model.tokenizer
-        texts = []
-        for text in documents_of("dl19"):
-            encoded = tokenizer.encode(text, add_special_tokens=False)
-            if len(encoded) >= TOKENS:
-                texts.append(text[: encoded.offsets[TOKENS - 1][1]].replace("\n", " "))
-            if len(texts) == DOCUMENTS:
-                break
-    return texts
+        texts = documents_of_length(model.tokenizer, TOKENS, DOCUMENTS)
+    return [text.replace("\n", " ") for text in texts]
 
 
 if __name__ == "__main__":

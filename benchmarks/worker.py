@@ -1,6 +1,6 @@
-"""One contender in a process of its own: loads, warms up, then scores whenever it is told to.
+"""One contender in a process of its own: loads, then scores whenever it is told to.
 
-Started by ``speed.py``. Every line on standard input is an order to score the pairs; every line on
+Started by ``turns.py``. Every line on standard input names a list of pairs to score; every line on
 standard output is an answer as JSON.
 
     python worker.py TITLE PAIRS.json
@@ -23,21 +23,23 @@ def main() -> None:
     # Libraries print; only our answers may go to the parent.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    pairs = [(query, document) for query, document in json.loads(Path(path).read_bytes())]
+    lists = {
+        name: [(query, document) for query, document in pairs]
+        for name, pairs in json.loads(Path(path).read_bytes()).items()
+    }
     (contender,) = (each for each in CONTENDERS if each.title == title)
 
     def answer(**values: object) -> None:
         print(json.dumps(values), file=answers, flush=True)
 
     predict = contender.load()
-    load_s = time.perf_counter() - STARTED
-    logits = [float(value) for value in predict(pairs)]  # all shapes have been seen after this
-    answer(load_s=load_s, logits=logits)
-    for _ in sys.stdin:
+    answer(load_s=time.perf_counter() - STARTED)
+    for order in sys.stdin:
+        pairs = lists[order.strip()]
         start = time.perf_counter()
-        predict(pairs)
+        logits = predict(pairs)
         seconds = time.perf_counter() - start
-        answer(seconds=seconds, peak_mb=memory_mb("VmHWM"))
+        answer(seconds=seconds, peak_mb=memory_mb("VmHWM"), logits=[*map(float, logits)])
 
 
 if __name__ == "__main__":
