@@ -19,6 +19,7 @@ from tests.multimodal.conftest import (  # noqa: F401  fixtures
     picture,
 )
 from tests.multimodal.test_inputs import claimed
+from tests.multimodal.tiny_vision import make_reranker
 from tests.server.asking import ask, expected, ranked, same
 from tests.server.live import Gate, until
 
@@ -197,6 +198,20 @@ def test_few_requests_have_their_images_in_memory_at_a_time(
         assert metric("crossrank_queue_pairs{") == 1
         gate.open.set()
         assert [len(answer.result()["results"]) for answer in asked] == [1] * 4
+
+
+def test_texts_and_images_are_ranked_together_by_a_model_of_both(
+    serve: Callable[..., str], tmp_path: Path
+) -> None:
+    folder = make_reranker(tmp_path / "vision")
+    base = serve(models={"default": str(folder)}, backend="torch", device="cpu")
+    text = {"type": "text", "text": "a coat"}
+    listed = ["a text", MESSAGES[0], {"content": [text, *MESSAGES[1]["content"]]}, JINA[2]]
+    files: list[Any] = ["a text", FILES[0], {"text": "a coat", "image": FILES[1]}, FILES[2]]
+    model = CrossEncoder(folder, backend="torch", device="cpu")
+    answer = ask(base, "/rerank", {"query": QUERY, "documents": listed})
+    assert same(ranked(answer), expected(model, QUERY, files))
+    assert len({score for _, score in ranked(answer)}) == 4
 
 
 def test_a_model_of_recordings_cannot_be_served(audio_model: Path) -> None:  # noqa: F811
