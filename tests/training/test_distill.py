@@ -21,6 +21,7 @@ from crossrank import CrossEncoder  # noqa: E402
 from crossrank.errors import InputError, UnsupportedModelError  # noqa: E402
 from crossrank.evaluation.evaluation_set import EvaluationSet  # noqa: E402
 from crossrank.evaluation.significance import Interval  # noqa: E402
+from crossrank.models.torch_modules.saving import pretrained  # noqa: E402
 from crossrank.training import distill as module  # noqa: E402
 from crossrank.training import distillation_report  # noqa: E402
 from crossrank.training.distill import distill  # noqa: E402
@@ -113,6 +114,45 @@ def test_the_student_learns_the_teacher(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "start"]
     saved = json.loads((tmp_path / "out" / module.REPORT).read_text())
     assert saved["speedup"] == pytest.approx(report.speedup)
+
+
+def test_the_student_learns_the_states_of_its_teacher(
+    teacher: Path, tmp_path: Path, measured: list[Path]
+) -> None:
+    """One document a query and no labels worth reading: scores alone would teach nothing."""
+    rows = {"query": QUERIES, "document": TEXTS[:4], "label": [1.0] * 4}
+    start = TrainableModel.load(teacher)
+    keep_layers(start, [0, 3])
+    start.save(tmp_path / "start", "identity")
+    report = distill(
+        teacher,
+        tmp_path / "out",
+        datasets.Dataset.from_dict(rows),
+        layers=[0, 3],
+        loss="states",
+        arguments=ARGUMENTS | {"max_steps": 60},
+    )
+    errors = [state_error(tmp_path / name, teacher) for name in ("start", "out")]
+    assert errors[1] < errors[0] / 3
+    assert (report.layers, report.loss, report.queries) == ((0, 3), "states", 4)
+    assert TrainableModel.load(tmp_path / "out").spec.activation == "sigmoid"
+
+
+def state_error(student: Path, teacher: Path) -> float:
+    """Compare the states that transformers computes of each pair, one at a time."""
+    models = [TrainableModel.load(folder) for folder in (student, teacher)]
+    errors = []
+    for pair in models[0].tokenizer.encode(list(zip(QUERIES, TEXTS, strict=False))):
+        types = torch.arange(len(pair.ids)) >= pair.document_start
+        with torch.no_grad():
+            reached, aims = (
+                pretrained(model.module.eval())
+                .base_model(torch.tensor(pair.ids)[None], token_type_ids=types.long()[None])
+                .last_hidden_state
+                for model in models
+            )
+        errors.append((reached - aims).square().sum(-1).div(aims.square().sum(-1)).mean().item())
+    return float(np.mean(errors))
 
 
 def test_the_report_compares_quality_size_and_speed(
@@ -264,6 +304,7 @@ def test_another_run_is_not_continued(
         ({"teacher": None}, "A student is required"),
         ({"layers": 9}, "1 to 4 to keep, received 9"),
         ({"loss": "margin_msa"}, "Did you mean 'margin_mse'"),
+        ({"loss": "states", "teacher": None}, "Only a cross-encoder's states are learned"),
         ({"arguments": {"learning_rat": 1}}, "unexpected keyword argument 'learning_rat'"),
         ({"out": "."}, "exists: name another folder"),
     ],

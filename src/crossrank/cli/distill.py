@@ -10,7 +10,7 @@ from crossrank.cli.reporting import as_table, say
 
 KindChoice = Literal["cross-encoder", "bi-encoder"]
 ScaleChoice = Literal["logits", "probabilities"]
-LossChoice = Literal["margin_mse", "kl_divergence", "mse"]
+LossChoice = Literal["margin_mse", "kl_divergence", "mse", "states"]
 
 
 def distill(
@@ -81,7 +81,9 @@ def distill(
 ) -> None:
     """Train a small model on the scores of a larger one, and compare them.
 
-    The student may begin as some of the teacher's layers. What the teacher has
+    The student may begin as some of the teacher's layers. With --loss states it
+    learns what the teacher makes of each token instead: the better way to begin
+    for a student that has lost layers, if there are many texts. What the teacher has
     scored is kept on disk, and checkpoints too: after Ctrl-C or a crash the
     same command continues. OUT is a model folder with distillation-report.json.
 

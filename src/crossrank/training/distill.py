@@ -1,4 +1,4 @@
-"""Distillation: a small, fast model learns the scores of a larger one."""
+"""Distillation: a small, fast model learns the scores of a larger one, or its token states."""
 
 import shutil
 import tempfile
@@ -31,8 +31,10 @@ from crossrank.training.soft_labels import (
     Scale,
     Teacher,
     given_scores,
+    lists_alone,
     soft_labels,
 )
+from crossrank.training.states import STATES, MeanError, learn_states
 from crossrank.training.student import keep_layers
 from crossrank.training.trainer import CrossEncoderTrainer
 from crossrank.types import Pair
@@ -75,7 +77,8 @@ def distill(
         student: The folder or hub id that the student begins as; by default the teacher.
         layers: Which layers of it are kept, or how many; all by default.
         loss: Name of what is minimised: ``"margin_mse"``, ``"kl_divergence"``, ``"mse"``, or any
-            other loss that can read the teacher's scores as labels.
+            other loss that can read the teacher's scores as labels; or ``"states"``, see
+            ``crossrank.training.states``, which needs the teacher's weights in safetensors.
         scale: Of scores in the dataset: ``"logits"`` or ``"probabilities"``.
         arguments: Of ``CrossEncoderTrainingArguments``, e.g. ``{"learning_rate": 1e-4}``.
         evaluation: What both are judged on.
@@ -97,17 +100,20 @@ def distill(
         (0.989, 1.9)
     """
     target = Path(out)
-    begin = _check(target, teacher, kind, student, overwrite)
+    begin = _check(target, teacher, kind, student, loss, overwrite)
     home = work_folder(target, work)
     home.mkdir(parents=True, exist_ok=True)
     options = dict(arguments or {})
     _training_arguments(options, home)  # what is wrong is refused now rather than later
-    make_loss(loss)
+    if loss != STATES:
+        make_loss(loss)
     examples = Examples(dataset, "dataset")
     beginning = TrainableModel.load(begin, num_labels=1)
     kept = None if layers is None else keep_layers(beginning, layers)
     with _opened(teacher, kind, home / "scores.sqlite") as model, _placed(target) as made:
-        if model is None:
+        if loss == STATES:
+            taught = lists_alone(examples, home / "taught.arrow")
+        elif model is None:
             taught = given_scores(examples, home / "taught.arrow", scale)
         else:
             progress(f"scoring the documents of {len(examples)} queries")
@@ -116,7 +122,7 @@ def distill(
         activation = beginning.spec.activation
         start = make_once(run / "start", lambda empty: beginning.save(empty, activation))
         progress(f"training on {len(taught)} queries")
-        train_student(start, taught, loss, run / "checkpoints", made, options)
+        train_student(start, taught, loss, run / "checkpoints", made, options, teacher=teacher)
         progress("measuring")
         report = make_report(
             made,
@@ -162,6 +168,8 @@ def train_student(
     checkpoints: Path,
     out: Path,
     arguments: Mapping[str, Any],
+    *,
+    teacher: str | Path | None = None,
 ) -> None:
     """Train, from the last checkpoint where there is one, and write the model.
 
@@ -169,11 +177,12 @@ def train_student(
 
     Args:
         start: What it begins as.
-        taught: Rows with ``teacher_scores``.
+        taught: Rows with ``teacher_scores``; without, where states are learned.
         loss: What is minimised.
         checkpoints: Folder of the checkpoints.
         out: Folder of the model.
         arguments: Options of the run.
+        teacher: Whose states are learned, where they are.
 
     Raises:
         InputError: An option is unknown or cannot be used.
@@ -181,18 +190,32 @@ def train_student(
     """
     options = _training_arguments(arguments, checkpoints)
     show = TrainingProgress("", lambda _: None)
-    trainer = CrossEncoderTrainer(start, options, taught, make_loss(loss), callbacks=[show])
+    objective = MeanError() if loss == STATES else make_loss(loss)
+    trainer = CrossEncoderTrainer(start, options, taught, objective, callbacks=[show])
+    if loss == STATES:
+        assert teacher is not None
+        learn_states(trainer, TrainableModel.load(teacher))
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=True)
     trainer.trainable.save(out, trainer.trainable.spec.activation)
 
 
 def _check(
-    target: Path, teacher: str | Path | None, kind: str, student: str | Path | None, overwrite: bool
+    target: Path,
+    teacher: str | Path | None,
+    kind: str,
+    student: str | Path | None,
+    loss: str,
+    overwrite: bool,
 ) -> str | Path:
     """Say what the student begins as."""
     if kind not in ("cross-encoder", "bi-encoder"):
         raise InputError(f"kind must be 'cross-encoder' or 'bi-encoder', received {kind!r}.")
+    if loss == STATES and (teacher is None or kind == "bi-encoder"):
+        raise InputError(
+            "Only a cross-encoder's states are learned; for a bi-encoder or a file with scores "
+            "choose another loss, e.g. 'margin_mse'."
+        )
     begin = teacher if student is None and kind == "cross-encoder" else student
     if begin is None:
         raise InputError(

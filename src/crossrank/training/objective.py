@@ -11,8 +11,6 @@ from crossrank.errors import InputError
 from crossrank.losses import Loss, WeightedSum, make_loss
 from crossrank.training.collation import TrainingBatch
 
-AnyLoss = Loss | WeightedSum | str
-
 
 @dataclass(frozen=True)
 class Objective:
@@ -53,6 +51,9 @@ class Objective:
         return value
 
 
+AnyLoss = Loss | WeightedSum | Objective | str
+
+
 def objectives(loss: AnyLoss | Mapping[str, AnyLoss], datasets: list[str]) -> dict[str, Objective]:
     """Give each dataset its objective.
 
@@ -73,4 +74,6 @@ def objectives(loss: AnyLoss | Mapping[str, AnyLoss], datasets: list[str]) -> di
 
 
 def _objective(loss: AnyLoss) -> Objective:
+    if isinstance(loss, Objective):
+        return loss
     return Objective(make_loss(loss) if isinstance(loss, str) else loss)

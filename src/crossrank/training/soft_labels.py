@@ -124,6 +124,33 @@ def soft_labels(
     return write_rows(_taught(iter(examples), teacher, progress), store, examples.columns.source)
 
 
+def lists_alone(examples: Examples, store: Path) -> Dataset:
+    """Lay a dataset out as lists whose labels say nothing, for a student that needs none.
+
+    Args:
+        examples: Queries and documents.
+        store: An Arrow file to write.
+
+    Returns:
+        Rows ``query``, ``documents``, ``labels``.
+
+    Raises:
+        InputError: A row is broken.
+    """
+    rows = (
+        (
+            f"row {number}",
+            {
+                "query": example.query,
+                "documents": list(example.documents),
+                "labels": [0.0] * len(example.documents),
+            },
+        )
+        for number, example in enumerate(examples, 1)
+    )
+    return write_rows(rows, store, examples.columns.source)
+
+
 def given_scores(examples: Examples, store: Path, scale: Scale = "logits") -> Dataset:
     """Read a dataset whose labels, or teacher scores, are those of a teacher.
 
