@@ -80,8 +80,8 @@ class RetrieveAndRerank:
         reranker: The second stage.
         documents: The texts that the retriever's positions mean; ``None`` where what it finds has
             its text, as in ``crossrank.retrieval.stores``.
-        depth: How many documents of a query are reranked. Not 1,000 by default: on TREC DL 2021 that
-            took ten times as long for nDCG@10 .617 instead of .613, a difference of chance.
+        depth: How many documents of a query are reranked. Not 1,000 by default: on TREC DL 2021
+            that gave nDCG@10 .617 instead of .613, a difference of chance, for ten times the time.
         top_k: How many are returned.
         unique: Leave out documents that are nearly the same as a better one: of their runs of three
             words at least this share is common to both (Jaccard; Broder, 1997). ``None`` keeps all.
