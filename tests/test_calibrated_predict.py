@@ -1,6 +1,9 @@
 """Calibrated scores: read with the model, applied by predict, stream and rank."""
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -166,7 +169,8 @@ def test_a_file_from_anywhere_is_checked(folder: Path, text: str) -> None:
     (folder / FILE).write_text(text, errors="surrogateescape")
     with load(folder) as model:
         assert len(model.predict(PAIRS)) == 4  # the model works without it
-        with pytest.raises(ModelFileError, match=r"calibration\.json"):
+        remedy = f"Delete {folder / FILE} and calibrate the model again."
+        with pytest.raises(ModelFileError, match=rf"calibration\.json.*{re.escape(remedy)}$"):
             model.predict(PAIRS, calibrated=True)
 
 
@@ -196,3 +200,12 @@ def test_training_leaves_it_behind(
     assert (tmp_path / "trained" / "config.json").is_file()
     assert not (tmp_path / "trained" / FILE).exists()
     assert (folder / FILE).is_file()
+
+
+def test_scoring_loads_nothing_of_the_evaluation() -> None:
+    code = (
+        "import sys; from crossrank import CrossEncoder; CrossEncoder().predict(('a', 'b')); "
+        "print([name for name in sys.modules if name.startswith('crossrank.evaluation')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

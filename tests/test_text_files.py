@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from crossrank.errors import InputError
-from crossrank.text_files import read_csv, read_tsv
+from crossrank.text_files import read_csv, read_tsv, write_whole
 
 
 def write(folder: Path, text: str) -> Path:
@@ -70,3 +70,14 @@ def test_a_damaged_gzip_file_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "rows.gz").write_bytes(content)
     with pytest.raises(InputError, match=r"rows\.gz, after line \d+: damaged gzip file"):
         list(read_tsv(tmp_path / "rows.gz"))
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "names.txt"
+    write_whole(file, "Straße\n")
+    assert file.read_bytes() == "Straße\n".encode()
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(file, "Straße \udce4\n")
+    assert file.read_text(encoding="utf-8") == "Straße\n"
+    write_whole(file, "Straße \udce4\n", errors="surrogateescape")
+    assert file.read_bytes() == "Straße ".encode() + b"\xe4\n"

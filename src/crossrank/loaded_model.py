@@ -7,7 +7,7 @@ from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tokenizers import Tokenizer
 
@@ -18,7 +18,6 @@ from crossrank.backends.base import Backend
 from crossrank.cache import Cache, ScoreCache
 from crossrank.compatibility import renamed
 from crossrank.errors import InputError
-from crossrank.evaluation.calibration_maps import Calibration
 from crossrank.models import digest, locate, read_spec
 from crossrank.models.calibrations import read_calibration
 from crossrank.models.lengths import within_positions
@@ -27,6 +26,9 @@ from crossrank.models.tokenizers import load_tokenizer
 from crossrank.scoring import Scorer
 from crossrank.tokenization import Truncation
 from crossrank.types import Precision
+
+if TYPE_CHECKING:
+    from crossrank.evaluation.calibration_maps import Calibration
 
 Devices = str | Sequence[str] | None
 """One device, several to share the work, or the one the model was loaded on."""
@@ -203,7 +205,7 @@ class LoadedModel:
         self._activation_fn = self._activate if isinstance(value, str) else value
 
     @functools.cached_property
-    def calibration(self) -> Calibration:
+    def calibration(self) -> "Calibration":
         """What makes probabilities of logits: by ``crossrank calibrate``, saved with the model.
 
         Raises:

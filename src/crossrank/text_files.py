@@ -157,6 +157,19 @@ def text_field(path: Path, place: str, row: dict[str, Any], field: str) -> str:
     return value
 
 
+def write_whole(path: Path, text: str, *, errors: str = "strict") -> None:
+    """Write a file in UTF-8, whole or not at all: what was there stays until the end.
+
+    Args:
+        path: The file.
+        text: All of it.
+        errors: What becomes of lone surrogates, as ``str.encode`` has it.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text, encoding="utf-8", errors=errors)
+    partial.replace(path)
+
+
 @contextmanager
 def _open(path: Path) -> Iterator[Iterable[bytes]]:
     if path == STDIN:

@@ -1,6 +1,7 @@
 """Calibration: maps, fits and measures, by hand and beside scikit-learn; properties of each."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,14 @@ from crossrank.evaluation.calibration import (
     cross_validate,
     fit,
 )
-from crossrank.evaluation.calibration_maps import MAPS, Isotonic, Platt, Temperature, Threshold
+from crossrank.evaluation.calibration_maps import (
+    MAPS,
+    Isotonic,
+    Method,
+    Platt,
+    Temperature,
+    Threshold,
+)
 from crossrank.evaluation.calibration_report import calibration_section, reliability_figure
 from crossrank.evaluation.judged_pairs import JudgedPairs, split
 
@@ -123,6 +131,12 @@ def test_logits_off_centre_need_more_than_a_temperature() -> None:
     losses = cross_validate(shifted)
     assert losses["temperature"] is None
     assert best_method(losses) == "platt"
+
+
+def test_no_method_fits_every_fold() -> None:
+    losses: dict[Method, float | None] = {"temperature": None, "platt": None, "isotonic": None}
+    with pytest.raises(InputError, match=r"fits every fold.*none of temperature, platt"):
+        best_method(losses)
 
 
 def test_the_method_is_chosen_on_held_out_queries() -> None:
@@ -367,7 +381,7 @@ def test_scores_of_predict_meet_the_threshold_that_was_judged() -> None:
 )
 def test_pairs_that_nothing_can_be_fitted_to(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        JudgedPairs(**{**vars(drawn()), **change})
+        replace(drawn(), **change)
 
 
 def test_one_logit_for_all_is_refused() -> None:

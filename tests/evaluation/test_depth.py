@@ -10,13 +10,13 @@ from crossrank.evaluation.depth import (
     FOLDS,
     MARGIN,
     DepthCurve,
-    best_candidates,
     choose_on_others,
     fuse,
     rerank,
     sweep_depths,
 )
 from crossrank.evaluation.depth_report import depth_section
+from crossrank.evaluation.runs import best_candidates
 from crossrank.types import Qrels, Run
 
 pytest.importorskip("ir_measures", reason="needs the extra evaluation")

@@ -155,11 +155,11 @@ def _open(
     """Read all files, and find their mistakes, before any model works."""
     from crossrank.cli.collections import open_collection
     from crossrank.evaluation.comparison import check_run
-    from crossrank.evaluation.measures import measure_per_query
+    from crossrank.evaluation.measures import check_measures
     from crossrank.evaluation.trec import read_run
 
     with bad_usage():
-        measure_per_query({}, {}, measures)  # refuses names that are no measures
+        check_measures(measures)
     runs = {system: read_run(system) for system in systems if _is_run(system)}
     task = open_collection(collection, depth, first_stage)
     if FIRST_STAGE in systems:

@@ -98,10 +98,10 @@ def evaluate(
     _check_data(data, [("--model", model), ("--first-stage", first_stage), ("--run", run)])
     for out in filter(None, (run, report, json_report)):
         options.check_out(out, overwrite)
-    from crossrank.evaluation.measures import measure_per_query
+    from crossrank.evaluation.measures import check_measures
 
     with bad_usage():
-        measure_per_query({}, {}, measures)  # refuses names that are no measures
+        check_measures(measures)
     if len(data) == 2:
         write_reports(_measure_run(data[0], data[1], measures), report, json_report)
         return
@@ -194,8 +194,8 @@ def _score(
     from dataclasses import replace
 
     from crossrank.cli.collections import score_collection
-    from crossrank.evaluation.depth import best_candidates
     from crossrank.evaluation.evaluation_report import Speed
+    from crossrank.evaluation.runs import best_candidates
 
     candidates = best_candidates(task.candidates, depths[-1])
     answered = [query for query, found in candidates.items() if found]
@@ -287,7 +287,8 @@ def _compare(
     from dataclasses import replace
 
     from crossrank.evaluation.comparison import System, compare_systems
-    from crossrank.evaluation.depth import best_candidates, rerank
+    from crossrank.evaluation.depth import rerank
+    from crossrank.evaluation.runs import best_candidates
 
     def compared(task: "EvaluationSet", reranked: "Run") -> "SystemComparison":
         systems = [System("first stage", task.candidates), System("reranked", reranked)]

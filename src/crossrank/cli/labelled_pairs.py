@@ -53,7 +53,8 @@ class LabelledPairs:
         Raises:
             InputError: One is.
         """
-        shared = [key for key in self.queries() if key in other.queries()]
+        theirs = other.queries()
+        shared = [key for key in self.queries() if key in theirs]
         if shared:
             raise InputError(
                 "Queries to judge on must be others than those to fit on, and "

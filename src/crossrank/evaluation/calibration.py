@@ -114,8 +114,8 @@ def fit(pairs: JudgedPairs, method: Method) -> CalibrationMap:
         [0.27, 0.73]
     """
     targets = _targets(pairs.relevant)
-    _platt(pairs.logits, targets)  # refuses what no method can repair
-    return _FITTERS[method](pairs.logits, targets)
+    platt = _platt(pairs.logits, targets)  # refuses what no method can repair
+    return platt if method == "platt" else _FITTERS[method](pairs.logits, targets)
 
 
 def cross_validate(pairs: JudgedPairs, seed: int = 0) -> dict[Method, float | None]:
@@ -139,11 +139,19 @@ def cross_validate(pairs: JudgedPairs, seed: int = 0) -> dict[Method, float | No
 def best_method(losses: dict[Method, float | None]) -> Method:
     """Name the method with the least loss; of equal ones the simplest.
 
+    Raises:
+        InputError: None has a loss.
+
     Example:
         >>> best_method({"temperature": None, "platt": 0.3, "isotonic": 0.3})
         'platt'
     """
     known = {method: loss for method, loss in losses.items() if loss is not None}
+    if not known:
+        raise InputError(
+            f"A method that fits every fold is required, and none of {', '.join(losses)} does. Use "
+            "more queries, or name a method instead of auto."
+        )
     return min(known, key=known.__getitem__)
 
 

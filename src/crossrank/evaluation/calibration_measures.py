@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from crossrank.errors import InputError
 from crossrank.evaluation.calibration_maps import CalibrationMap, Doubles, Threshold
 from crossrank.evaluation.judged_pairs import JudgedPairs
-from crossrank.evaluation.significance import SAMPLES, Interval
+from crossrank.evaluation.significance import SAMPLES, Interval, blocks
 from crossrank.optional import require
 
 BINS = 15
@@ -308,10 +308,8 @@ def _resampled(sums: Doubles, seed: int) -> Doubles:
         ``[samples, columns]``.
     """
     random, size = np.random.default_rng(seed), len(sums)
-    block = max(1, 1_000_000 // size)  # of samples, so that little memory is held
     added = []
-    for done in range(0, SAMPLES, block):
-        count = min(block, SAMPLES - done)
+    for count in blocks(SAMPLES, size):
         drawn = random.integers(0, size, size=(count, size)) + np.arange(count)[:, None] * size
         added.append(np.bincount(drawn.ravel(), minlength=count * size).reshape(count, size) @ sums)
     return np.concatenate(added)

@@ -7,8 +7,8 @@ from typing import Any
 from crossrank.evaluation.comparison import LEVEL, Contrast, System, SystemComparison
 from crossrank.evaluation.evaluation_set import EvaluationSet
 from crossrank.evaluation.report import Section, Table
+from crossrank.evaluation.runs import top_documents
 from crossrank.evaluation.significance import MOST_QUERIES, Interval
-from crossrank.types import Run
 
 SHOWN_DOCUMENTS = 3
 """How many of each system's documents are shown."""
@@ -168,7 +168,7 @@ def _query(found: SystemComparison, task: EvaluationSet, query: str) -> Table:
     for place, system in enumerate(found.systems):
         value = found.values[place][query][found.measures[0]]
         name = f"{_label(found, place)}: {value:.3f}"
-        shown = _best(system.run, query)
+        shown = top_documents(system.run.get(query, {}), SHOWN_DOCUMENTS)
         for rank, document in enumerate(shown, start=1):
             text = task.documents.get(document, f"({document} is not in the corpus)")
             grade = task.qrels[query].get(document)
@@ -212,19 +212,15 @@ def _query_data(found: SystemComparison, task: EvaluationSet, query: str) -> dic
         "query": query,
         "text": task.queries.get(query),
         "spread": found.spread(query),
-        "best": {system.name: _best(system.run, query) for system in found.systems},
+        "best": {
+            system.name: top_documents(system.run.get(query, {}), SHOWN_DOCUMENTS)
+            for system in found.systems
+        },
     }
 
 
 def _label(found: SystemComparison, place: int) -> str:
     return f"{place + 1} {found.systems[place].name}"
-
-
-def _best(run: Run, query: str) -> list[str]:
-    """The best documents; of equal scores the later id comes first, as trec_eval has it."""
-    scores = run.get(query, {})
-    ranked = sorted(scores, key=lambda document: (scores[document], document), reverse=True)
-    return ranked[:SHOWN_DOCUMENTS]
 
 
 def _ties(found: SystemComparison, contrast: Contrast) -> int:

@@ -4,10 +4,10 @@ What makes figures meaningless is an error that names file and line when a file 
 that is there twice for a query, a NaN score, a malformed line. What may be meant is counted here.
 """
 
-import heapq
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, fields
 
+from crossrank.evaluation.runs import top_documents
 from crossrank.types import Qrels, Run
 
 TOP = 10
@@ -97,7 +97,7 @@ def coverage(
         1
     """
     grades = [grade for judged in qrels.values() for grade in judged.values()]
-    best = {query: _best(run[query]) for query in qrels if query in run}
+    best = {query: top_documents(run[query], TOP) for query in qrels if query in run}
     return Coverage(
         unjudged_queries=len(run.keys() - qrels),
         missing_queries=sum(not run.get(query) for query in qrels),
@@ -111,11 +111,6 @@ def coverage(
         unjudged=sum(d not in qrels[query] for query, ranked in best.items() for d in ranked),
         top=sum(map(len, best.values())),
     )
-
-
-def _best(scores: Mapping[str, float]) -> list[str]:
-    """The documents that measures look at first, ties as trec_eval orders them."""
-    return heapq.nlargest(TOP, scores, key=lambda document: (scores[document], document))
 
 
 def _absent(ids: Iterable[str], texts: Container[str] | None) -> int:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
 
 from crossrank.errors import InputError
 from crossrank.evaluation.measures import measure_per_query
+from crossrank.evaluation.runs import best_candidates
 from crossrank.evaluation.significance import Interval, bootstrap
 from crossrank.fusion import reciprocal_rank_fusion, weighted_fusion
 from crossrank.types import Qrels, Run
@@ -144,19 +144,6 @@ def sweep_depths(
         curves.insert(1, curve("interpolated", interpolated))
     alone = bootstrap(list(values(first_stage).values()))
     return DepthSweep(measure, alone, curves, dict(seconds or {}))
-
-
-def best_candidates(run: Run, depth: int | None = None) -> Run:
-    """Take the best documents of each query, best first; equal scores in the order of the dict.
-
-    Example:
-        >>> best_candidates({"q": {"a": 1.0, "b": 2.0, "c": 2.0}}, 2)
-        {'q': {'b': 2.0, 'c': 2.0}}
-    """
-    return {
-        query: dict(islice(sorted(scores.items(), key=lambda item: -item[1]), depth))
-        for query, scores in run.items()
-    }
 
 
 def rerank(first_stage: Run, logits: Run, depth: int) -> Run:

@@ -7,6 +7,7 @@ from typing import Self
 
 from crossrank.errors import InputError
 from crossrank.evaluation.coverage import Coverage, coverage
+from crossrank.evaluation.runs import best_candidates
 from crossrank.evaluation.trec import (
     read_qrels,
     read_run,
@@ -124,11 +125,7 @@ class EvaluationSet:
             found = search(known, texts[1], depth)
         else:
             raise InputError("A first stage's run, or a search to make one, is required.")
-        best = {
-            query: dict(sorted(scores.items(), key=lambda item: -item[1])[:depth])
-            for query, scores in found.items()
-            if query in judged
-        }
+        best = best_candidates({query: found[query] for query in found if query in judged}, depth)
         place = "The first stage" if run is None else str(run)
         if not any(best.values()):
             raise InputError(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -65,10 +66,16 @@ class JudgedPairs:
             np.asarray(queries, dtype=np.int64),
         )
 
+    @cached_property
+    def _places(self) -> tuple[int, NDArray[np.intp]]:
+        """How many queries there are, and the place of each pair's among them."""
+        names, places = np.unique(self.queries, return_inverse=True)
+        return len(names), places
+
     @property
     def size(self) -> int:
         """How many queries there are."""
-        return len(np.unique(self.queries))
+        return self._places[0]
 
     def counts(self) -> dict[str, int]:
         """Count queries, pairs and relevant pairs."""
@@ -95,10 +102,10 @@ class JudgedPairs:
         Returns:
             ``[queries, width]``.
         """
-        names, places = np.unique(self.queries, return_inverse=True)
+        size, places = self._places
         cells = places * width + (0 if columns is None else columns)
-        added = np.bincount(cells, weights=values, minlength=len(names) * width)
-        return added.astype(np.float64).reshape(len(names), width)
+        added = np.bincount(cells, weights=values, minlength=size * width)
+        return added.astype(np.float64).reshape(size, width)
 
     def parts(self, count: int, seed: int) -> NDArray[np.int64]:
         """Deal the queries out to parts, those with relevant documents evenly.
@@ -110,12 +117,12 @@ class JudgedPairs:
         Returns:
             ``[pairs]``: the part of each pair; all pairs of a query are in one.
         """
-        names, places = np.unique(self.queries, return_inverse=True)
+        size, places = self._places
         has_relevant = np.bincount(places, weights=self.relevant) > 0
-        order = np.random.default_rng(seed).permutation(len(names))
+        order = np.random.default_rng(seed).permutation(size)
         order = order[np.argsort(has_relevant[order], kind="stable")]
-        dealt = np.empty(len(names), dtype=np.int64)
-        dealt[order] = np.arange(len(names)) % count
+        dealt = np.empty(size, dtype=np.int64)
+        dealt[order] = np.arange(size) % count
         parts: NDArray[np.int64] = dealt[places]
         return parts
 

@@ -78,6 +78,19 @@ def measure_per_query(
     return {query: {name: found[query, parsed[name]] for name in measures} for query in qrels}
 
 
+def check_measures(measures: Sequence[str]) -> None:
+    """See that names are those of measures.
+
+    Raises:
+        InputError: One is not.
+        MissingDependencyError: ir-measures is not installed.
+
+    Example:
+        >>> check_measures(["nDCG@10", "AP(rel=2)"])
+    """
+    _parse(measures)
+
+
 def _parse(measures: Sequence[str]) -> dict[str, Any]:
     ir_measures = require("ir_measures", extra="demo")
     parsed = {}

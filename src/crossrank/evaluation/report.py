@@ -8,6 +8,7 @@ from typing import Any
 
 from crossrank import __version__
 from crossrank.optional import require
+from crossrank.text_files import write_whole
 
 TEMPLATE = Path(__file__).with_name("report.html")
 
@@ -101,7 +102,8 @@ def write_html(report: Report, path: Path) -> None:
     page = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     ).from_string(TEMPLATE.read_text(encoding="utf-8"))
-    _write(path, page.render(report=report, long=LONG, version=__version__))
+    shown = page.render(report=report, long=LONG, version=__version__)
+    write_whole(path, shown, errors="replace")
 
 
 def write_json(report: Report, path: Path) -> None:
@@ -116,10 +118,4 @@ def write_json(report: Report, path: Path) -> None:
         "crossrank": __version__,
         "sections": {name: section.data for name, section in report.sections.items()},
     }
-    _write(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8", errors="replace")
-    partial.replace(path)
+    write_whole(path, json.dumps(content, indent=2, allow_nan=False) + "\n")

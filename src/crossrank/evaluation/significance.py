@@ -99,7 +99,7 @@ def compare(
     random = np.random.default_rng(seed)
     flipped = [
         np.abs(random.choice([-1.0, 1.0], size=(count, len(differences))) @ differences)
-        for count in _blocks(samples, len(differences))
+        for count in blocks(samples, len(differences))
     ]
     # The observed order is one of those that could have been: it counts.
     extreme = int(np.sum(np.concatenate(flipped) >= abs(differences.sum()) - 1e-12))
@@ -264,12 +264,12 @@ def _resampled_means(array: NDArray[np.float64], samples: int, seed: int) -> NDA
     random = np.random.default_rng(seed)
     means = [
         array[random.integers(0, len(array), size=(count, len(array)))].mean(axis=1)
-        for count in _blocks(samples, len(array))
+        for count in blocks(samples, len(array))
     ]
     return np.concatenate(means)
 
 
-def _blocks(samples: int, queries: int) -> Iterator[int]:
+def blocks(samples: int, queries: int) -> Iterator[int]:
     """Divide the samples, so that no more than two million numbers are held at once."""
     block = max(1, 2_000_000 // queries)
     for done in range(0, samples, block):

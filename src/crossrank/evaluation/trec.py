@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from crossrank.errors import InputError
+from crossrank.evaluation.runs import best_candidates
 from crossrank.evaluation.tables import (
     Records,
     add,
@@ -78,10 +79,7 @@ def write_run(path: str | Path, run: Run, *, tag: str = "crossrank") -> None:
             space, or would make the line a comment.
         MissingDependencyError: The file is to be Parquet, and pyarrow is not installed.
     """
-    ranked = {
-        query: dict(sorted(scores.items(), key=lambda item: -item[1]))
-        for query, scores in run.items()
-    }
+    ranked = best_candidates(run)
     if is_table(path):
         _write_table(path, ranked, _RUN)
         return

@@ -42,7 +42,7 @@ def to_html(explanation: Explanation) -> str:
         f"{_sample(LOWERS, 'lowers it')}</div>",
     ]
     if explanation.faithfulness is not None:
-        lines.append(f'<div style="{_SMALL}">{_text(judgement(explanation))}</div>')
+        lines.append(f'<div style="{_SMALL}">{_text(judgement(explanation.faithfulness))}</div>')
     return "\n".join([*lines, "</div>"]).encode("ascii", "xmlcharrefreplace").decode()
 
 

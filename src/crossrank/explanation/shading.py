@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from crossrank.explanation.explanation import Explanation, Piece
+from crossrank.explanation.faithfulness import Faithfulness
 from crossrank.tokenization import replace_surrogates
 
 Colour = tuple[int, int, int]
@@ -80,11 +81,8 @@ def headline(explanation: Explanation) -> str:
     )
 
 
-def judgement(explanation: Explanation) -> str:
-    """What is known of the explanation's faithfulness; empty when nothing is."""
-    found = explanation.faithfulness
-    if found is None:
-        return ""
+def judgement(found: Faithfulness) -> str:
+    """What is known of an explanation's faithfulness."""
     return (
         f"Faithfulness: gain over random orders {found.gain:+.3f} "
         f"(deletion {found.deletion:.3f} against {found.random_deletion:.3f}, "

@@ -38,7 +38,7 @@ def render(explanation: Explanation) -> RenderableType:
     if rest:
         shown += [Text(), Text(f"Not read by the model: {visible(rest).strip()}", style="dim")]
     if explanation.faithfulness is not None:
-        shown += [Text(), Text(judgement(explanation))]
+        shown += [Text(), Text(judgement(explanation.faithfulness))]
     return Group(*shown)
 
 
@@ -54,17 +54,19 @@ def _table(explanation: Explanation, pieces: list[Piece]) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right", no_wrap=True)
     table.add_column()
+    most = largest(explanation)
     for piece in pieces:
         text = Text(" ".join(visible(piece.text).split()))
-        text.stylize(_style(piece, largest(explanation)))  # the text, not what fills its column
+        text.stylize(_style(piece, most))  # the text, not what fills its column
         table.add_row(Text(f"{piece.attribution:+.3f}"), text)
     return Padding(table, (0, 0, 0, 2))
 
 
 def _shaded(explanation: Explanation) -> Text:
     text = Text()
+    most = largest(explanation)
     for part, piece in walk(explanation):
-        text.append(visible(part), style=_style(piece, largest(explanation)) if piece else "")
+        text.append(visible(part), style=_style(piece, most) if piece else "")
     text.rstrip()
     return text
 

@@ -8,17 +8,20 @@ size is bounded, and every number in it is checked.
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crossrank.errors import InputError, ModelFileError
-from crossrank.evaluation.calibration_maps import MAPS, Calibration, Threshold
+from crossrank.text_files import write_whole
+
+if TYPE_CHECKING:
+    from crossrank.evaluation.calibration_maps import Calibration
 
 FILE = "calibration.json"
 FORMAT = 1
 MAX_BYTES = 16_000_000
 
 
-def read_calibration(folder: Path, precision: str) -> Calibration:
+def read_calibration(folder: Path, precision: str) -> "Calibration":
     """Read a model's calibration for a precision.
 
     Raises:
@@ -36,14 +39,13 @@ def read_calibration(folder: Path, precision: str) -> Calibration:
     try:
         return _parse(entries[precision])
     except (InputError, TypeError, KeyError) as error:
-        raise ModelFileError(
-            f"{folder / FILE}, {precision}: a calibration as crossrank writes it is required: "
-            f"{error} Calibrate the model again."
+        raise _damaged(
+            folder / FILE, f"{precision}: a calibration as crossrank writes it is required: {error}"
         ) from error
 
 
 def write_calibration(
-    folder: Path, precision: str, calibration: Calibration, about: dict[str, Any]
+    folder: Path, precision: str, calibration: "Calibration", about: dict[str, Any]
 ) -> None:
     """Save a calibration with a model, in place of that for the same precision.
 
@@ -61,10 +63,8 @@ def write_calibration(
     if calibration.threshold is not None:
         entry["threshold"] = asdict(calibration.threshold)
     entries = _read(file) | {precision: entry | {"about": about}}
-    partial = file.with_name(f"{FILE}.partial")
     content = {"format": FORMAT, "precisions": entries}
-    partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    partial.replace(file)
+    write_whole(file, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -72,27 +72,33 @@ def _read(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     if file.stat().st_size > MAX_BYTES:
-        raise ModelFileError(
-            f"{file} has {file.stat().st_size:,} bytes, and at most {MAX_BYTES:,} are read."
+        raise _damaged(
+            file, f"at most {MAX_BYTES:,} bytes are read, and it has {file.stat().st_size:,}."
         )
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelFileError(
-            f"{file} cannot be read: {error}. Calibrate the model again."
-        ) from error
+        raise _damaged(file, f"JSON is required: {error}.") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ModelFileError(
-            f'{file} must be a JSON object with "format": {FORMAT}. A newer version of crossrank '
-            "may have written it."
+        raise _damaged(
+            file,
+            f'a JSON object with "format": {FORMAT} is required. A newer version of crossrank may '
+            "have written it: use that one.",
         )
     entries = content.get("precisions")
     if not isinstance(entries, dict):
-        raise ModelFileError(f'{file} must hold "precisions", an object. Calibrate again.')
+        raise _damaged(file, 'an object "precisions" is required.')
     return entries
 
 
-def _parse(entry: dict[str, Any]) -> Calibration:
+def _damaged(file: Path, reason: str) -> ModelFileError:
+    return ModelFileError(f"{file}: {reason} Delete {file} and calibrate the model again.")
+
+
+def _parse(entry: dict[str, Any]) -> "Calibration":
+    # Here, since scoring needs nothing of the evaluation.
+    from crossrank.evaluation.calibration_maps import MAPS, Calibration, Threshold
+
     method = entry["method"]
     names = MAPS[method].__dataclass_fields__
     values = {name: _tuple(entry[name]) for name in names}

@@ -14,7 +14,7 @@ from crossrank.retrieval.ingest.chunks import Chunk, chunks_of
 from crossrank.retrieval.ingest.parse import SUFFIXES, read_units
 from crossrank.retrieval.on_disk import RetrieverName, check_retriever, open_retriever
 from crossrank.retrieval.texts import StoredTexts
-from crossrank.text_files import stem_suffix
+from crossrank.text_files import stem_suffix, write_whole
 
 VERSION = 1
 SETTINGS = "settings.json"
@@ -203,7 +203,7 @@ def _settle(folder: Path, documents: Path, wanted: IndexSettings | None) -> Inde
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder} is not empty, and no index: name another --index.")
     (folder / "files").mkdir(parents=True)
-    _write(
+    write_whole(
         folder / SETTINGS,
         json.dumps({"version": VERSION, "documents": source, **asdict(settings)}, indent=1),
     )
@@ -289,7 +289,7 @@ def _finish(
     with StoredTexts.write(folder / "documents", (chunk.searchable for chunk in chunks())) as texts:
         open_retriever(folder, texts, settings.retriever, settings.bi_encoder, progress=progress)
     lines = (json.dumps({"path": name, **entry}) for name, entry in files.items())
-    _write(folder / MANIFEST, "".join(f"{line}\n" for line in lines))
+    write_whole(folder / MANIFEST, "".join(f"{line}\n" for line in lines))
     return count
 
 
@@ -312,10 +312,3 @@ def _read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
         return {}
     entries = map(json.loads, file.read_text(encoding="utf-8").splitlines())
     return {entry.pop("path"): entry for entry in entries}
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8", errors="surrogateescape")
-    partial.replace(path)
