@@ -39,8 +39,9 @@ def read_calibration(folder: Path, precision: str) -> "Calibration":
     try:
         return _parse(entries[precision])
     except (InputError, TypeError, KeyError) as error:
+        reason = str(error).removesuffix(".")
         raise _damaged(
-            folder / FILE, f"{precision}: a calibration as crossrank writes it is required: {error}"
+            folder / FILE, f"{precision} must be a calibration as crossrank writes it: {reason}."
         ) from error
 
 
@@ -78,12 +79,12 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise _damaged(file, f"JSON is required: {error}.") from error
+        raise _damaged(file, f"it cannot be read: {error}.") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise _damaged(
             file,
             f'a JSON object with "format": {FORMAT} is required. A newer version of crossrank may '
-            "have written it: use that one.",
+            "have written it.",
         )
     entries = content.get("precisions")
     if not isinstance(entries, dict):
