@@ -108,6 +108,14 @@ def test_batches_fit_the_token_budget(spec: ModelSpec) -> None:
     assert all(rows * length <= 200 for rows, length in backend.shapes)
 
 
+def test_every_stream_gets_a_part_of_a_short_list(spec: ModelSpec) -> None:
+    backend = Recording()
+    backend.concurrency = 2
+    pairs = [("w1", f"w{number}") for number in range(4)]
+    logits(scorer(spec, backend), pairs)
+    assert [rows for rows, _ in backend.shapes] == [2, 2]
+
+
 def test_batch_size_is_honoured(spec: ModelSpec) -> None:
     backend = Recording()
     pairs = [("w1", f"w{number}") for number in range(50)]

@@ -245,10 +245,13 @@ class Scorer:
             options: What the caller asks for.
             keep: Told which pairs a batch had, and what the model answered; on any thread.
         """
+        workers = [backend for backend in self.backends for _ in range(backend.concurrency)]
         batches: queue.SimpleQueue[NDArray[np.intp]] = queue.SimpleQueue()
         count = 0
         lengths = [pair.length for pair in pairs]
-        for rows in plan(lengths, budget=self.token_budget, batch_size=options.batch_size):
+        share = -(-sum(lengths) // len(workers))  # of a short list, every worker gets a part
+        budget = min(self.token_budget, share)
+        for rows in plan(lengths, budget=budget, batch_size=options.batch_size):
             batches.put(rows)
             count += 1
         stop = threading.Event()
@@ -261,7 +264,6 @@ class Scorer:
                     return
                 keep(rows, self.forward(backend, [pairs[row] for row in rows]))
 
-        workers = [backend for backend in self.backends for _ in range(backend.concurrency)]
         _run_workers(work, workers[: max(1, count)], stop)
 
     def no_logits(self) -> Floats:
