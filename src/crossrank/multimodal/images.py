@@ -133,9 +133,12 @@ def _opened(media: Media) -> Iterator[Any]:
         raise
     # Decoders raise whatever a damaged file makes them stumble on.
     except Exception as error:
+        reason = str(error) or type(error).__name__
+        if isinstance(error, pillow.UnidentifiedImageError):  # Pillow names the object it read from
+            reason = "it is of another kind"
         raise InputError(
             f"{media.name} must be a whole image ({', '.join(FORMATS)}), and cannot be decoded: "
-            f"{str(error) or type(error).__name__}."
+            f"{reason}."
         ) from error
 
 
