@@ -140,6 +140,7 @@ def test_the_digest_is_that_of_the_content_wherever_it_lies(tmp_path: Path) -> N
     ("document", "message"),
     [
         (encoded(picture("red", size=300), "JPEG")[:2000], "whole image.*cannot be decoded.*trunc"),
+        (b"no image", "cannot be decoded: it is of another kind"),
         (encoded(picture("red"))[:100], "whole image"),
         (b"no image at all", "whole image"),
         (b"", "whole image"),

@@ -109,7 +109,7 @@ def mine_negatives(
 
     Raises:
         InputError: An argument cannot be used, or there are no pairs or no documents.
-        MissingDependencyError: bm25s, or for dense torch, is not installed.
+        MissingDependencyError: bm25s, or what a bi-encoder needs, is not installed.
 
     Example:
         >>> import tempfile
