@@ -1,4 +1,4 @@
-"""Fusion is reciprocal, and scores are the bi-encoder's."""
+"""Fusion is of ranks, or weighted as asked for; scores are the bi-encoder's."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ pytest.importorskip("sentence_transformers", reason="random bi-encoders are save
 
 from tests.parity.tiny_models import TEXTS
 
+from crossrank.errors import InputError
 from crossrank.retrieval.bm25 import BM25
 from crossrank.retrieval.dense import BiEncoder, Dense
 from crossrank.retrieval.hybrid import Hybrid
@@ -31,3 +32,24 @@ def test_ranks_by_hand(bi_encoder: Path) -> None:
         assert [place for place, _ in hits] == ranking
         scores = dense.score([(query, TEXTS[place]) for place in ranking])
         assert [score for _, score in hits] == pytest.approx(scores.tolist(), abs=1e-3)
+
+
+def test_a_weighted_sum_by_hand(bi_encoder: Path) -> None:
+    encoder = BiEncoder.load(bi_encoder, device="cpu")
+    words = BM25(TEXTS)
+    dense = Dense(encoder, encoder.encode(TEXTS, role="document").astype(np.float16))
+    query = "people of Berlin"
+    (hits,) = Hybrid(words, dense, weight=0.25).search_many([query], 5)
+    expected: dict[int, float] = {}
+    for share, found in (
+        (0.75, words.search(query, 5)),
+        (0.25, dense.search_many([query], 5)[0]),
+    ):
+        scores = [score for _, score in found]
+        low, high = min(scores), max(scores)
+        for place, score in found:
+            normalised = (score - low) / (high - low) if high > low else 1.0
+            expected[place] = expected.get(place, 0) + share * normalised
+    assert [place for place, _ in hits] == sorted(expected, key=lambda p: -expected[p])[:5]
+    with pytest.raises(InputError, match="between 0 and 1"):
+        Hybrid(words, dense, weight=1.5)
