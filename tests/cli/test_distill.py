@@ -24,6 +24,7 @@ from crossrank.losses import LOSSES  # noqa: E402
 from crossrank.training import distillation_report  # noqa: E402
 from crossrank.training.distill import Kind  # noqa: E402
 from crossrank.training.soft_labels import Scale  # noqa: E402
+from crossrank.training.states import STATES  # noqa: E402
 
 Invoke = Callable[..., Result]
 
@@ -125,4 +126,4 @@ def test_mistakes(
 def test_the_choices_are_those_of_the_library() -> None:
     assert get_args(KindChoice) == get_args(Kind)
     assert get_args(ScaleChoice) == get_args(Scale)
-    assert set(get_args(LossChoice)) <= set(LOSSES)
+    assert set(get_args(LossChoice)) <= {*LOSSES, STATES}
