@@ -19,6 +19,7 @@ import torch  # noqa: E402
 
 from crossrank.backends.packed import PackedClassifier, can_pack  # noqa: E402
 from crossrank.models.torch_modules import load_module  # noqa: E402
+from crossrank.models.torch_modules.inputs import module_inputs  # noqa: E402
 
 DTYPES: dict[Precision, torch.dtype] = {
     "fp32": torch.float32,
@@ -113,15 +114,8 @@ class TorchBackend(Backend):
         self._module = None
 
     def _compute(self, module: torch.nn.Module, batch: Batch) -> Floats:
-        # Without padding there is no mask, and attention takes a faster kernel.
-        padded = not batch.attention_mask.all()
         with torch.inference_mode():
-            logits = module(
-                torch.from_numpy(batch.input_ids).to(self._device),
-                torch.from_numpy(batch.attention_mask).to(self._device) if padded else None,
-                torch.from_numpy(batch.token_type_ids).to(self._device),
-                *(torch.from_numpy(part).to(self._device) for part in batch.more),
-            )
+            logits = module(*module_inputs(batch, self._device))
             return np.asarray(logits.float().cpu().numpy(), dtype=np.float32)
 
 

@@ -17,8 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from crossrank.batching import collate
+from crossrank.batching import Batch, collate
 from crossrank.models import ModelSpec
+from crossrank.models.torch_modules.inputs import module_inputs
 from crossrank.tokenization import Encoded
 from crossrank.training.collation import TrainingBatch
 
@@ -96,16 +97,17 @@ class Scorer:
 
     def __call__(self, encoded: Sequence[Encoded]) -> Tensor:
         """Compute logits ``[pairs, labels]``."""
-        batch = collate(encoded, pad_token_id=self.spec.pad_token_id, side=self.spec.padding_side)
-        padded = not batch.attention_mask.all()
+        return self.forward(self.collate(encoded))
+
+    def collate(self, encoded: Sequence[Encoded]) -> Batch:
+        """Pad a mini-batch."""
+        return collate(encoded, pad_token_id=self.spec.pad_token_id, side=self.spec.padding_side)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Compute the logits ``[pairs, labels]`` of what is padded."""
         self.tokens[0] += batch.input_ids.size
         self.tokens[1] += int(batch.attention_mask.sum())
-        ids, mask, types = (
-            torch.from_numpy(array).to(self.device)
-            for array in (batch.input_ids, batch.attention_mask, batch.token_type_ids)
-        )
-        more = [torch.from_numpy(part).to(self.device) for part in batch.more]
-        logits: Tensor = self.model(ids, mask if padded else None, types, *more)
+        logits: Tensor = self.model(*module_inputs(batch, self.device))
         return logits
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from crossrank.batching import collate
 from crossrank.errors import InputError
 from crossrank.models.torch_modules.saving import pretrained
 from crossrank.tokenization import Encoded
@@ -45,12 +44,12 @@ class StateErrors(Scorer):
     def __call__(self, encoded: Sequence[Encoded]) -> Tensor:
         """Compute errors ``[pairs, 1]``, fp32."""
         self.model.eval()  # no dropout: what the teacher says is without noise, too
+        batch = self.collate(encoded)
         with torch.no_grad():
-            self._teacher(encoded)
-        super().__call__(encoded)
+            self._teacher.forward(batch)
+        self.forward(batch)
         reached, aims = self._reached.take(), self._aims.take()
         errors = (reached - aims).square().sum(dim=-1) / aims.square().sum(dim=-1)
-        batch = collate(encoded, pad_token_id=self.spec.pad_token_id, side=self.spec.padding_side)
         mask = torch.from_numpy(batch.attention_mask).to(self.device)
         return (errors * mask).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True)
 
