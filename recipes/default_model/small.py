@@ -12,6 +12,7 @@ from pathlib import Path
 
 from datasets import Dataset
 from lists import hard_lists, sampled
+from make import BUILD, stage
 
 from crossrank.quantization import export
 from crossrank.training.distill import train_student
@@ -19,7 +20,6 @@ from crossrank.training.model import TrainableModel
 from crossrank.training.row_files import Rows, write_rows
 from crossrank.training.student import keep_layers
 
-BUILD = Path(__file__).parents[2] / "build/default_model"
 PASSAGES = 45_000
 CALIBRATED = 600  # pairs, for int8
 LAYERS = (0, 4, 5)
@@ -33,14 +33,18 @@ def main() -> None:
     options.add_argument("--work", type=Path, default=BUILD, help="folder of pairs.jsonl, trained")
     options.add_argument("--passages", type=int, default=PASSAGES, help="to choose pairs from")
     chosen = options.parse_args()
-    texts, model = chosen.work / "texts.arrow", chosen.work / "small"
-    if not texts.exists():
-        write_texts(chosen.work / "pairs.jsonl", texts, chosen.passages)
-    if not model.exists():
-        make_small(chosen.work / "trained", texts, model, chosen.steps)
+    work, teacher = chosen.work, chosen.work / "trained"
+    texts, model = work / "texts.arrow", work / "small"
+    stage(texts, lambda path: write_texts(work / "pairs.jsonl", path, chosen.passages))
+    stage(model, lambda path: make_small(teacher, texts, path, chosen.steps))
+    stage(work / "small-int8", lambda path: quantise(model, texts, path))
+
+
+def quantise(model: Path, texts: Path, folder: Path) -> None:
+    """Export int8, calibrated on the first texts."""
     rows = Dataset.from_file(str(texts)).select(range(CALIBRATED))
     pairs = list(zip(rows["query"], rows["document"], strict=True))
-    export(model, chosen.work / "small-int8", "int8", pairs=pairs, rounds=1)
+    export(model, folder, "int8", pairs=pairs, rounds=1)
 
 
 def write_texts(pairs: Path, target: Path, passages: int) -> None:

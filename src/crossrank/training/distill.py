@@ -24,6 +24,7 @@ from crossrank.training.arguments import CrossEncoderTrainingArguments
 from crossrank.training.columns import Examples
 from crossrank.training.distillation_report import DistillationReport, make_report
 from crossrank.training.model import TrainableModel
+from crossrank.training.objective import AnyLoss
 from crossrank.training.progress import TrainingProgress
 from crossrank.training.soft_labels import (
     BiEncoderTeacher,
@@ -105,8 +106,7 @@ def distill(
     home.mkdir(parents=True, exist_ok=True)
     options = dict(arguments or {})
     _training_arguments(options, home)  # what is wrong is refused now rather than later
-    if loss != STATES:
-        make_loss(loss)
+    _objective(loss)
     examples = Examples(dataset, "dataset")
     beginning = TrainableModel.load(begin, num_labels=1)
     kept = None if layers is None else keep_layers(beginning, layers)
@@ -177,7 +177,7 @@ def train_student(
 
     Args:
         start: What it begins as.
-        taught: Rows with ``teacher_scores``; without, where states are learned.
+        taught: Rows with ``teacher_scores``, which are not read where states are learned.
         loss: What is minimised.
         checkpoints: Folder of the checkpoints.
         out: Folder of the model.
@@ -190,8 +190,7 @@ def train_student(
     """
     options = _training_arguments(arguments, checkpoints)
     show = TrainingProgress("", lambda _: None)
-    objective = MeanError() if loss == STATES else make_loss(loss)
-    trainer = CrossEncoderTrainer(start, options, taught, objective, callbacks=[show])
+    trainer = CrossEncoderTrainer(start, options, taught, _objective(loss), callbacks=[show])
     if loss == STATES:
         assert teacher is not None
         learn_states(trainer, TrainableModel.load(teacher))
@@ -225,6 +224,10 @@ def _check(
     if target.exists() and not overwrite and (target.is_file() or any(target.iterdir())):
         raise InputError(f"{target} exists: name another folder, or say overwrite.")
     return begin
+
+
+def _objective(loss: str) -> AnyLoss:
+    return MeanError() if loss == STATES else make_loss(loss)
 
 
 def _training_arguments(

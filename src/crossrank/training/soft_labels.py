@@ -125,27 +125,20 @@ def soft_labels(
 
 
 def lists_alone(examples: Examples, store: Path) -> Dataset:
-    """Lay a dataset out as lists whose labels say nothing, for a student that needs none.
+    """Lay a dataset out as lists whose scores say nothing, for a student that needs none.
 
     Args:
         examples: Queries and documents.
         store: An Arrow file to write.
 
     Returns:
-        Rows ``query``, ``documents``, ``labels``.
+        Rows ``query``, ``documents``, ``teacher_scores``.
 
     Raises:
         InputError: A row is broken.
     """
     rows = (
-        (
-            f"row {number}",
-            {
-                "query": example.query,
-                "documents": list(example.documents),
-                "labels": [0.0] * len(example.documents),
-            },
-        )
+        (f"row {number}", _row(example, [0.0] * len(example.documents)))
         for number, example in enumerate(examples, 1)
     )
     return write_rows(rows, store, examples.columns.source)
