@@ -19,6 +19,7 @@ import typer
 
 from crossrank.cli.reporting import INTERRUPTED, describe, say
 from crossrank.errors import InputError
+from crossrank.text_files import write_whole
 
 
 class Journal:
@@ -72,9 +73,7 @@ class Journal:
         os.fsync(self._file.fileno())
         self.rows += rows
         state = {"job": self._job, "rows": self.rows, "bytes": self._file.tell()}
-        replacement = self._progress.with_name(f"{self._progress.name}.new")
-        replacement.write_text(json.dumps(state), encoding="utf-8")
-        replacement.replace(self._progress)
+        write_whole(self._progress, json.dumps(state))
 
     def forget(self) -> None:
         """Remove the files; the job is done."""

@@ -23,6 +23,7 @@ from crossrank.retrieval.pooling import find_pool
 from crossrank.retrieval.texts import StoredTexts
 from crossrank.retrieval.vectors import nearest
 from crossrank.scoring import Options, Scorer
+from crossrank.text_files import write_whole
 from crossrank.tokenization import Encoded, PairTokenizer
 from crossrank.types import Floats, Pair, Precision
 
@@ -212,10 +213,7 @@ def embed(
         block = [texts[place] for place in range(start, min(start + BLOCK_TEXTS, len(texts)))]
         vectors[start : start + len(block)] = encoder.encode(block, role="document")
         vectors.flush()
-        state = json.dumps(job | {"rows": start + len(block)})
-        replacement = journal.with_name(f"{journal.name}.new")
-        replacement.write_text(state, encoding="utf-8")
-        replacement.replace(journal)
+        write_whole(journal, json.dumps(job | {"rows": start + len(block)}))
         progress(len(block))
     return np.load(file, mmap_mode="r")  # type: ignore[no-any-return]
 
