@@ -119,3 +119,24 @@ def wav(samples: np.ndarray, rate: int = RATE, kind: str = "WAV") -> bytes:
     file = BytesIO()
     soundfile.write(file, samples, rate, format=kind, subtype="PCM_16")
     return file.getvalue()
+
+
+def lists_of_colours(copies: int) -> Any:
+    """A dataset that asks for each colour among images of all, as often as there are copies."""
+    import datasets
+
+    rows = [
+        {
+            "query": query,
+            "images": [encoded(picture(colour, number)) for colour in COLOURS],
+            "labels": [float(colour == query) for colour in COLOURS],
+        }
+        for query in COLOURS
+        for number in range(copies)
+    ]
+    features = {
+        "query": datasets.Value("string"),
+        "images": datasets.List(datasets.Image()),
+        "labels": datasets.List(datasets.Value("float32")),
+    }
+    return datasets.Dataset.from_list(rows, features=datasets.Features(features))

@@ -14,6 +14,7 @@ from tests.multimodal.conftest import (
     SIZES,
     SOUNDS,
     encoded,
+    lists_of_colours,
     picture,
     tone,
     wav,
@@ -57,23 +58,7 @@ def train(start: Path, folder: Path, rows: Any, epochs: int) -> Path:
 
 
 def test_it_learns_colours_from_lists_of_images(image_model: Path, tmp_path: Path) -> None:
-    rows = [
-        {
-            "query": query,
-            "images": [encoded(picture(colour, number)) for colour in COLOURS],
-            "labels": [float(colour == query) for colour in COLOURS],
-        }
-        for query in COLOURS
-        for number in range(10)
-    ]
-    text, number = datasets.Value("string"), datasets.Value("float32")
-    features = {
-        "query": text,
-        "images": datasets.List(datasets.Image()),
-        "labels": datasets.List(number),
-    }
-    data = datasets.Dataset.from_list(rows, features=datasets.Features(features))
-    model = load(train(image_model, tmp_path, data, epochs=10))
+    model = load(train(image_model, tmp_path, lists_of_colours(10), epochs=10))
     documents = [picture(colour, 100 + copy) for copy in range(2) for colour in COLOURS]
     for place, colour in enumerate(COLOURS):
         best = {entry["corpus_id"] for entry in model.rank(colour, documents, top_k=2)}

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.multimodal.conftest import COLOURS, encoded, picture
+from tests.multimodal.conftest import COLOURS, encoded, lists_of_colours, picture
 
 from crossrank import CrossEncoder
 from crossrank.batching import collate
@@ -244,26 +244,12 @@ def test_a_model_saved_for_texts_takes_texts_only(tmp_path: Path) -> None:
 
 
 def test_it_learns_colours(folder: Path, tmp_path: Path) -> None:
-    datasets = pytest.importorskip("datasets", reason="training reads datasets")
+    pytest.importorskip("datasets", reason="training reads datasets")
     from crossrank.training.arguments import CrossEncoderTrainingArguments
     from crossrank.training.model import TrainableModel
     from crossrank.training.trainer import CrossEncoderTrainer
 
-    rows = [
-        {
-            "query": query,
-            "images": [encoded(picture(colour, number)) for colour in COLOURS],
-            "labels": [float(colour == query) for colour in COLOURS],
-        }
-        for query in COLOURS
-        for number in range(4)
-    ]
-    features = {
-        "query": datasets.Value("string"),
-        "images": datasets.List(datasets.Image()),
-        "labels": datasets.List(datasets.Value("float32")),
-    }
-    data = datasets.Dataset.from_list(rows, features=datasets.Features(features))
+    data = lists_of_colours(4)
     arguments = CrossEncoderTrainingArguments(
         output_dir=str(tmp_path),
         num_train_epochs=10,

@@ -1,6 +1,6 @@
 """Rerankers that read images score here as in sentence-transformers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from tests.multimodal.tiny_vision import (  # noqa: E402
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import (  # noqa: E402
     Qwen2VLImageProcessorPil,
 )
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 IDENTITY = torch.nn.Identity()
 PROCESSORS = {
@@ -57,15 +59,6 @@ class WithoutVideos:
         }
         processor = type(base.__name__, (base,), members)
         return processor(images, tokenizer, None, chat_template=tokenizer.chat_template)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Compute on one thread: for tiny models more are slower."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

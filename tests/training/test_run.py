@@ -3,7 +3,7 @@
 import json
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import pytest
 
 for package in ("torch", "datasets", "accelerate", "pydantic", "yaml", "ir_measures", "nncf"):
     pytest.importorskip(package, reason="the extra 'train' is not installed")
-import torch  # noqa: E402
 import yaml  # noqa: E402
 from safetensors.numpy import load_file  # noqa: E402
 from tests.parity.tiny_models import make_classifier  # noqa: E402
@@ -39,15 +38,6 @@ def lists(count: int = 24) -> list[Row]:
         documents, labels = zip(*found, strict=True)
         rows.append({"query": f"stove {number}?", "documents": documents, "labels": labels})
     return rows
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """A tiny model is computed faster by one than by several that wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture
