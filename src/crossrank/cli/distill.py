@@ -83,9 +83,10 @@ def distill(
 
     The student may begin as some of the teacher's layers. With --loss states it
     learns what the teacher makes of each token instead: the better way to begin
-    for a student that has lost layers, if there are many texts. What the teacher has
-    scored is kept on disk, and checkpoints too: after Ctrl-C or a crash the
-    same command continues. OUT is a model folder with distillation-report.json.
+    for a student that has lost layers, if there are many texts. What the
+    teacher has scored is kept on disk, and checkpoints too: after Ctrl-C or a
+    crash the same command continues. OUT is a model folder with
+    distillation-report.json.
 
     \b
     Examples:
