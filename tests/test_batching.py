@@ -52,6 +52,41 @@ def test_plan_covers_everything_once_within_the_budget(
             assert len(rows) == batch_size or rows == batches[-1]
 
 
+@given(
+    lengths=st.lists(st.integers(1, 200), min_size=1, max_size=60),
+    budget=st.integers(200, 2000),
+    streams=st.integers(2, 8),
+)
+def test_a_short_list_is_shared_out_among_streams(
+    lengths: list[int], budget: int, streams: int
+) -> None:
+    batches = [rows.tolist() for rows in plan(lengths, budget=budget, streams=streams)]
+    assert sorted(row for rows in batches for row in rows) == list(range(len(lengths)))
+    costs = [len(rows) * max(lengths[row] for row in rows) for rows in batches]
+    assert all(len(rows).bit_count() == 1 for rows in batches)
+    assert all(len(rows) == 1 or cost <= budget for rows, cost in zip(batches, costs, strict=True))
+    # A batch for each pair is a plan, too.
+    assert _end(costs, streams) <= _end(sorted(lengths, reverse=True), streams)
+
+
+def _end(costs: list[int], streams: int) -> int:
+    """When the last stream ends, a batch being started for 32 tokens."""
+    busy = [0] * streams
+    for cost in costs:
+        first = busy.index(min(busy))
+        busy[first] += 32 + cost
+    return max(busy)
+
+
+def test_streams_end_together() -> None:
+    def sizes(lengths: list[int]) -> list[int]:
+        return [len(rows) for rows in plan(lengths, budget=1024, streams=2)]
+
+    assert sizes([58] * 10) == [4, 4, 1, 1]  # 5 and 5, not 6 and 4
+    assert sizes([64] * 4) == [2, 2]
+    assert sizes([500, 60, 60, 60, 60, 60, 60, 60, 60]) == [1, 8]
+
+
 def test_halves_keep_every_row() -> None:
     array = np.arange(15).reshape(5, 3)
     first, second = Batch(array, array, array).halves()

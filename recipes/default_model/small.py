@@ -1,18 +1,21 @@
 """A small model: three layers that learn the token states of the default model's six.
 
-    python recipes/default_model/small.py --steps 1500
+    CROSSRANK_DATA=FOLDER python recipes/default_model/small.py
     crossrank compare FOLDER default build/default_model/small-int8
 
-Run ``make default-model`` first: it leaves the teacher and the texts in ``build/default_model``.
+Run ``make default-model`` first: it leaves the teacher and its texts in ``build/default_model``.
 """
 
 import argparse
+import os
 import random
 from pathlib import Path
 
 from datasets import Dataset
 from lists import hard_lists, sampled
 from make import BUILD, stage
+from passages import Pair
+from prose import prose
 
 from crossrank.quantization import export
 from crossrank.training.distill import train_student
@@ -24,66 +27,76 @@ PASSAGES = 45_000
 CALIBRATED = 600  # pairs, for int8
 LAYERS = (0, 4, 5)
 """What it begins as: without training, the best three (``benchmarks/distillation.py --choose``)."""
+FIRST_STEPS = 1_500  # on manuals and dictionaries alone
 
 
 def main() -> None:
     """Write the texts, train, and export int8; what is there is used again."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--steps", type=int, default=-1, help="by default one epoch")
+    options.add_argument("--data", type=Path, default=os.environ.get("CROSSRANK_DATA"))
     options.add_argument("--work", type=Path, default=BUILD, help="folder of pairs.jsonl, trained")
     options.add_argument("--passages", type=int, default=PASSAGES, help="to choose pairs from")
+    options.add_argument("--first-steps", type=int, default=FIRST_STEPS)
+    options.add_argument("--steps", type=int, default=-1, help="then; by default one epoch")
     chosen = options.parse_args()
+    if chosen.data is None:
+        options.error("say where the data is: --data, or the environment variable CROSSRANK_DATA")
     work, teacher = chosen.work, chosen.work / "trained"
-    texts, model = work / "texts.arrow", work / "small"
-    stage(texts, lambda path: write_texts(work / "pairs.jsonl", path, chosen.passages))
-    stage(model, lambda path: make_small(teacher, texts, path, chosen.steps))
+    manuals, texts = work / "manuals.arrow", work / "texts.arrow"
+    start, first, model = work / "small-start", work / "small-first", work / "small"
+    stage(manuals, lambda path: write_texts(manual_pairs(work, chosen.passages), path))
+    stage(texts, lambda path: write_texts(all_pairs(work, chosen.data, chosen.passages), path))
+    stage(start, lambda path: cut(teacher, path))
+    stage(first, lambda path: learn(start, teacher, manuals, path, chosen.first_steps))
+    stage(model, lambda path: learn(first, teacher, texts, path, chosen.steps))
     stage(work / "small-int8", lambda path: quantise(model, texts, path))
 
 
-def quantise(model: Path, texts: Path, folder: Path) -> None:
-    """Export int8, calibrated on the first texts."""
-    rows = Dataset.from_file(str(texts)).select(range(CALIBRATED))
-    pairs = list(zip(rows["query"], rows["document"], strict=True))
-    export(model, folder, "int8", pairs=pairs, rounds=1)
-
-
-def write_texts(pairs: Path, target: Path, passages: int) -> None:
-    """Write each query with its passage, a hard one and a random one, a pair a row, mixed.
-
-    Args:
-        pairs: What ``corpus.collect`` wrote.
-        target: An Arrow file.
-        passages: How many passages there are to choose from.
-    """
+def manual_pairs(work: Path, passages: int) -> list[Pair]:
+    """Pair each query of ``pairs.jsonl`` with its passage, a near one and another."""
     chance = random.Random(1)
-    chosen = [
+    return [
         (query, document)
-        for _, found in sampled(pairs, passages, chance)
+        for _, found in sampled(work / "pairs.jsonl", passages, chance)
         for query, documents in hard_lists(found, chance)
         for document in dict.fromkeys((documents[0], documents[1], documents[-1]))
     ]
-    chance.shuffle(chosen)
+
+
+def all_pairs(work: Path, data: Path, passages: int) -> list[Pair]:
+    """Add prose about the world."""
+    told = [pair for _, pair in prose(data, work, random.Random(2))]
+    return manual_pairs(work, passages) + told
+
+
+def write_texts(pairs: list[Pair], target: Path) -> None:
+    """Write an Arrow file, a pair a row, in any order."""
+    random.Random(3).shuffle(pairs)
 
     def rows() -> Rows:
-        for number, (query, document) in enumerate(chosen, 1):
+        for number, (query, document) in enumerate(pairs, 1):
             yield f"pair {number}", {"query": query, "document": document, "label": 0.0}
 
     write_rows(rows(), target, "pairs")
 
 
-def make_small(teacher: Path, texts: Path, folder: Path, steps: int = -1) -> None:
-    """Train it; an interrupted run goes on.
+def cut(teacher: Path, folder: Path) -> None:
+    """Take the other layers out."""
+    model = TrainableModel.load(teacher)
+    keep_layers(model, LAYERS)
+    model.save(folder, "sigmoid")
+
+
+def learn(start: Path, teacher: Path, texts: Path, folder: Path, steps: int = -1) -> None:
+    """Learn the teacher's states; an interrupted run goes on.
 
     Args:
+        start: The model that learns.
         teacher: The trained model of six layers.
         texts: What ``write_texts`` wrote.
         folder: The folder to write.
         steps: How many; one epoch by default.
     """
-    start = folder.with_name("small-start")
-    model = TrainableModel.load(teacher)
-    keep_layers(model, LAYERS)
-    model.save(start, "sigmoid")
     arguments = {
         "learning_rate": 1e-3,
         "adam_beta2": 0.98,
@@ -95,8 +108,15 @@ def make_small(teacher: Path, texts: Path, folder: Path, steps: int = -1) -> Non
         "bf16": True,
     }
     rows = Dataset.from_file(str(texts))
-    checkpoints = folder.with_name("small-run")
+    checkpoints = folder.with_name(f"{folder.name}-run")
     train_student(start, rows, "states", checkpoints, folder, arguments, teacher=teacher)
+
+
+def quantise(model: Path, texts: Path, folder: Path) -> None:
+    """Export int8, calibrated on the first texts."""
+    rows = Dataset.from_file(str(texts)).select(range(CALIBRATED))
+    pairs = list(zip(rows["query"], rows["document"], strict=True))
+    export(model, folder, "int8", pairs=pairs, rounds=1)
 
 
 if __name__ == "__main__":

