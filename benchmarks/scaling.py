@@ -1,7 +1,8 @@
 """How speed changes with the number of candidates, their length, and the cores.
 
-One query with documents that all have the same number of tokens, so that each curve shows one
-thing. The best peers, in int8 and in fp32, beside crossrank; all take turns as in ``speed.py``.
+Candidates are passages as a collection has them, long and short ones. The other curves have
+documents that all have the same number of tokens, so that each shows one thing. The best peers, in
+int8 and in fp32, beside crossrank; all take turns as in ``speed.py``.
 """
 
 import statistics
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from contenders import BASELINE, BEST_PEER, CONTENDERS
-from data import Pair, documents_of_length, first_stage_pairs
+from data import Pair, documents_of, documents_of_length, first_stage_pairs
 from ratios import compare
 from settings import CORES, MODEL
 from tokenizers import Tokenizer
@@ -23,8 +24,9 @@ RIVALS = {OURS: BEST_PEER, OURS_FP32: BASELINE}
 """What each of ours is compared with."""
 CURVES = (OURS, OURS_FP32, BEST_PEER, BASELINE)
 
-WARM_UP = 1000
-"""Longer lists are not scored beforehand: their shapes have been seen in the shorter ones."""
+LONG = 1000
+"""Longer lists are scored once: their shapes have been seen in shorter ones, and they take
+minutes."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Sizes:
     """What is measured.
 
     Attributes:
-        candidates: How many documents the query has, each of ``typical`` tokens.
+        candidates: How many passages the query has.
         tokens: Of a document, with ``few`` documents.
         cores: With ``some`` documents of ``typical`` tokens.
         least: Pairs that are scored a round: short lists are scored more often.
@@ -83,14 +85,16 @@ def measure(rounds: int, sizes: Sizes, *, missing: Mapping[Path, str]) -> dict[s
                 chosen,
                 {point.name: point.pairs for point in own},
                 missing=missing,
-                warm_up=[point.name for point in own if len(point.pairs) <= WARM_UP],
+                warm_up=[point.name for point in own if len(point.pairs) <= LONG],
                 cores=cores,
             )
             groups.append((workers, own))
             failed |= without
-        for _ in range(rounds):
+        for turn in range(rounds):
             for workers, own in groups:
                 for point in own:
+                    if turn and len(point.pairs) > LONG:
+                        continue
                     for _ in range(max(1, sizes.least // len(point.pairs))):
                         for title, answer in score_in_turn(workers, point.name).items():
                             seconds[point.name].setdefault(title, []).append(answer["seconds"])
@@ -108,13 +112,13 @@ def _points(sizes: Sizes) -> Iterator[Point]:
     def pairs(tokens: int, count: int) -> list[Pair]:
         return [(query, text) for text in documents_of_length(tokenizer, tokens, count)]
 
-    typical = pairs(sizes.typical, max(*sizes.candidates, sizes.some))
+    passages = documents_of("dl19")
     for count in sizes.candidates:
-        yield Point("candidates", count, typical[:count])
+        yield Point("candidates", count, [(query, text) for text in passages[:count]])
     for tokens in sizes.tokens:
         yield Point("tokens", tokens, pairs(tokens, sizes.few))
     for cores in sizes.cores:
-        yield Point("cores", cores, typical[: sizes.some], cores)
+        yield Point("cores", cores, pairs(sizes.typical, sizes.some), cores)
 
 
 def _rows(point: Point, seconds: dict[str, list[float]]) -> dict[str, Any]:

@@ -3,7 +3,8 @@
     python benchmarks/two_stages.py --bi-encoder FOLDER
 
 On ``trec-dl/dl21``: all 10,553 passages are searched by BM25 and by the bi-encoder, and the best
-100 of each are reranked by the embedded model. Quality is nDCG@10 with 95 % intervals over queries.
+100 of each are reranked by the embedded model; those of BM25 also to other depths. Quality is
+nDCG@10 with 95 % intervals over queries.
 Time is that of one query on two cores. The crossover is the number of documents below which it is
 faster to read all of them with the cross-encoder than to embed them once for a single query.
 """
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,7 @@ from crossrank.types import Floats, Pair, Run
 
 MEASURE = "nDCG@10"
 DEPTH = 100
+DEPTHS = (50, 100, 300, 1000)
 SIZES = (10, 30, 100, 300, 1000)
 
 
@@ -70,6 +73,8 @@ def main() -> None:
     print(f"embedding {len(documents)} passages: {time.perf_counter() - start:.0f} s")
     quality(task, {"BM25": BM25(documents), "bi-encoder": dense}, model, ids, documents)
     crossover(task, model, encoder, documents)
+    with TemporaryDirectory() as folder, CrossEncoder(cache=Path(folder, "scores")) as cached:
+        depths(task, BM25(documents), cached, ids, documents)
 
 
 def quality(
@@ -101,6 +106,22 @@ def quality(
     ):
         found = compare(values[first], values[second])
         print(f"{second} less {first}: {found.difference}, p = {found.p_value:.4f}")
+
+
+def depths(
+    task: EvaluationSet, stage: BM25, model: CrossEncoder, ids: list[str], documents: list[str]
+) -> None:
+    """Compare how many of BM25's documents are reranked; the cache scores each pair once."""
+    queries = [query for query in task.qrels if query in task.queries]
+    values: dict[int, list[float]] = {}
+    for depth in DEPTHS:
+        search = RetrieveAndRerank(stage, model, documents, depth=depth, top_k=10)
+        results = search.search_many([task.queries[query] for query in queries])
+        ranked = [[(hit.id, hit.score or 0.0) for hit in result.hits] for result in results]
+        values[depth] = scores_of(task, queries, ids, ranked)
+        print(f"BM25, reranked to {depth:5} {bootstrap(values[depth])}", flush=True)
+    found = compare(values[DEPTH], values[DEPTHS[-1]])
+    print(f"{DEPTHS[-1]} less {DEPTH}: {found.difference}, p = {found.p_value:.4f}")
 
 
 def timed(seconds: list[float], work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

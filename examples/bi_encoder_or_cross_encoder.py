@@ -2,7 +2,7 @@
 
     python examples/bi_encoder_or_cross_encoder.py [MODEL]
 
-MODEL is a bi-encoder in sentence-transformers' layout; needs the extra torch.
+MODEL is a bi-encoder in sentence-transformers' layout.
 """
 
 import sys

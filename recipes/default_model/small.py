@@ -13,7 +13,7 @@ from pathlib import Path
 
 from datasets import Dataset
 from lists import hard_lists, sampled
-from make import BUILD, stage
+from make import BUILD, add_settings, embed, stage
 from passages import Pair
 from prose import prose
 
@@ -38,6 +38,7 @@ def main() -> None:
     options.add_argument("--passages", type=int, default=PASSAGES, help="to choose pairs from")
     options.add_argument("--first-steps", type=int, default=FIRST_STEPS)
     options.add_argument("--steps", type=int, default=-1, help="then; by default one epoch")
+    options.add_argument("--embed", action="store_true", help="put it where the library reads it")
     chosen = options.parse_args()
     if chosen.data is None:
         options.error("say where the data is: --data, or the environment variable CROSSRANK_DATA")
@@ -50,6 +51,8 @@ def main() -> None:
     stage(first, lambda path: learn(start, teacher, manuals, path, chosen.first_steps))
     stage(model, lambda path: learn(first, teacher, texts, path, chosen.steps))
     stage(work / "small-int8", lambda path: quantise(model, texts, path))
+    if chosen.embed:
+        embed(work / "small-int8", "small")
 
 
 def manual_pairs(work: Path, passages: int) -> list[Pair]:
@@ -117,6 +120,7 @@ def quantise(model: Path, texts: Path, folder: Path) -> None:
     rows = Dataset.from_file(str(texts)).select(range(CALIBRATED))
     pairs = list(zip(rows["query"], rows["document"], strict=True))
     export(model, folder, "int8", pairs=pairs, rounds=1)
+    add_settings(folder, "small")
 
 
 if __name__ == "__main__":

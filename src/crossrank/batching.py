@@ -220,7 +220,7 @@ def _cheapest(lengths: Sequence[int], limit: float) -> list[tuple[int, int]]:
     while end:
         end -= (size := last[end])
         batches.append((end, size))
-    return sorted(reversed(batches), key=lambda batch: -batch[1] * lengths[batch[0]])
+    return sorted(batches, key=lambda batch: (-batch[1] * lengths[batch[0]], batch[0]))
 
 
 def power_of_two(limit: int) -> int:

@@ -26,7 +26,8 @@ class CrossEncoder(LoadedModel):
     """Scores query-document pairs and ranks documents.
 
     Everything about scoring works as in the class of this name in sentence-transformers 6.
-    ``CrossEncoder()`` is the embedded model; the arguments are those of ``LoadedModel``.
+    ``CrossEncoder()`` is the embedded model, ``CrossEncoder("small")`` one of half its
+    size that is twice as fast and less accurate; the arguments are those of ``LoadedModel``.
 
     Example:
         >>> model = CrossEncoder()

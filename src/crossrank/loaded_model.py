@@ -80,7 +80,8 @@ class LoadedModel:
         """Load a model.
 
         Args:
-            model_name_or_path: A hub id, a folder, or ``None`` for the embedded model.
+            model_name_or_path: A hub id, a folder, ``None`` for the embedded model, or ``"small"``
+                for the small one.
             device: E.g. ``"cpu"`` or ``"cuda:0"``; by default the best there is.
             prompts: Named texts put before a query.
             default_prompt_name: The prompt used when a call names none.

@@ -29,6 +29,11 @@ def test_reranking_gains(demo: tuple[DemoResult, str]) -> None:
     assert result.pairs == 1500
 
 
+def test_the_small_model_gains_too(demo: tuple[DemoResult, str]) -> None:
+    result = run_demo(model=CrossEncoder("small"), queries=150, console=Console(file=io.StringIO()))
+    assert result.before["RR@10"] < result.after["RR@10"] < demo[0].after["RR@10"]
+
+
 def test_the_output_holds_the_numbers(demo: tuple[DemoResult, str]) -> None:
     result, output = demo
     for values in (result.before, result.after):

@@ -12,7 +12,7 @@ import pytest
 from tests.models.hub_stand_in import COMMIT, Hub, serve
 
 from crossrank.errors import InputError, ModelNotFoundError
-from crossrank.models.source import locate
+from crossrank.models.source import EMBEDDED, locate
 
 SCRIPT = """
 import json, sys
@@ -37,7 +37,7 @@ def locate_with(endpoint: str, home: Path, **arguments: object) -> tuple[str, st
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=20,  # without a network, too, nobody waits for long
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -135,6 +135,16 @@ def test_refuses_a_repository_of_pickles(hub: Hub, tmp_path: Path) -> None:
     assert kind == "ModelFileError"
     assert "pytorch_model.bin" in message
     assert "pickles" in message
+
+
+def test_embedded_models_have_names() -> None:
+    assert locate(None) == locate("default") == EMBEDDED["default"]
+    assert locate("small") == EMBEDDED["small"]
+
+
+def test_embedded_models_are_small_together() -> None:
+    files = (file for folder in EMBEDDED.values() for file in folder.rglob("*"))
+    assert sum(file.stat().st_size for file in files if file.is_file()) < 48_000_000
 
 
 def test_a_folder_is_itself(model_folder: Path) -> None:

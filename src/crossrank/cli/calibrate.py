@@ -147,7 +147,7 @@ def _check_target(model: str | None, out: Path | None) -> None:
 
     if out is None:
         folder = Path(model or "")
-        if model is None or not folder.is_dir() or folder.samefile(EMBEDDED):
+        if model is None or not folder.is_dir() or any(map(folder.samefile, EMBEDDED.values())):
             raise typer.BadParameter(
                 f"{model or 'the embedded model'} has no folder of yours: name one with --out, "
                 "where a copy with the calibration is written."

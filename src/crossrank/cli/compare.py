@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 MEASURES = ("nDCG@10", "RR@10", "AP")
 FIRST_STAGE = "first-stage"
-EMBEDDED = "default"
 RUN_SUFFIXES = (".txt", ".run", ".trec", ".tsv", ".gz")
 """What a run file's name may end in: a missing one is not to be looked for on the hub."""
 
@@ -175,10 +174,12 @@ def _is_run(system: str) -> bool:
     Raises:
         InputError: It is named like a run file, and there is none.
     """
+    from crossrank.models.source import EMBEDDED
+
     path = Path(system)
     if path.suffix in RUN_SUFFIXES and not path.exists():
         raise InputError(f"There is no run file {system}.")
-    return path.is_file() and system not in (FIRST_STAGE, EMBEDDED)
+    return path.is_file() and system not in (FIRST_STAGE, *EMBEDDED)
 
 
 def _rerank(name: str, model: "CrossEncoder", task: "EvaluationSet") -> "System":

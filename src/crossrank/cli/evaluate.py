@@ -143,8 +143,12 @@ def _depths(text: str) -> list[int]:
 
 def _name(model: str | None) -> str:
     """What reports call a model."""
-    if model in (None, "default"):
+    from crossrank.models.source import DEFAULT, EMBEDDED
+
+    if model in (None, DEFAULT):
         return "the embedded model"
+    if model in EMBEDDED:
+        return f"the embedded model {model!r}"
     return Path(model).resolve().name if Path(model).is_dir() else model
 
 

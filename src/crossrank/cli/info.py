@@ -34,7 +34,9 @@ def info(
     model: Annotated[
         str | None,
         typer.Argument(
-            metavar="[MODEL]", help="A folder or hub id.", show_default="the embedded model"
+            metavar="[MODEL]",
+            help="A folder, a hub id, or `small`.",
+            show_default="the embedded model",
         ),
     ] = None,
     *,

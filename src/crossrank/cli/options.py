@@ -20,7 +20,7 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="A folder or hub id.",
+        help="A folder, a hub id, or `small`, the smaller embedded model.",
         show_default="the embedded model",
         metavar="NAME",
     ),

@@ -14,8 +14,10 @@ from crossrank.models.reading import read_kind
 from crossrank.optional import installed
 from crossrank.types import Precision
 
-EMBEDDED = Path(__file__).parent / "default"
-"""The folder of the embedded model."""
+DEFAULT = "default"
+
+EMBEDDED = {name: Path(__file__).parent / name for name in (DEFAULT, "small")}
+"""The folders of the embedded models, by name."""
 
 _SMALL = re.compile(
     r"(.*/)?([^/]+\.(json|txt|jinja)|README\.md|[^/]*\.(model|tiktoken|vocab)|[^/]+\.py)"
@@ -38,8 +40,9 @@ def locate(
     """Find a model's folder; download what is needed of it.
 
     Args:
-        name: A folder, a hub id, or ``None`` for the embedded model. A hub id without an
-            organisation is looked for in ``cross-encoder/``, as sentence-transformers does.
+        name: A folder, a hub id, ``"default"`` or ``"small"`` for an embedded model, or ``None``
+            for the default one. A hub id without an organisation is looked for in
+            ``cross-encoder/``, as sentence-transformers does.
         cache_folder: Where downloaded models are kept. By default ``SENTENCE_TRANSFORMERS_HOME``,
             else the hub's own cache.
         revision: Branch, tag or commit on the hub.
@@ -63,13 +66,14 @@ def locate(
         Traceback (most recent call last):
         crossrank.errors.ModelNotFoundError: There is no folder ./no-such-model. ...
     """
-    if name is None or str(name) == "default":
-        if not (EMBEDDED / "config.json").is_file():
+    name = DEFAULT if name is None else name
+    if embedded := EMBEDDED.get(str(name)):
+        if not (embedded / "config.json").is_file():
             raise ModelNotFoundError(
-                f"The embedded model is missing from {EMBEDDED}: this installation of crossrank "
+                f"The embedded model is missing from {embedded}: this installation of crossrank "
                 "is incomplete. Install it again, or name a model."
             )
-        return EMBEDDED
+        return embedded
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
@@ -130,8 +134,11 @@ class _Repository:
         from huggingface_hub.errors import HfHubHTTPError
 
         try:
-            api = HfApi(token=self.token)
-            return api.list_repo_files(self.repo_id, revision=self.revision)
+            # Not list_repo_files, which goes on trying for half a minute without a network.
+            files = (
+                HfApi(token=self.token).model_info(self.repo_id, revision=self.revision).siblings
+            )
+            return [file.rfilename for file in files or []]
         except HfHubHTTPError as error:
             if error.response is not None and error.response.status_code >= 500:
                 return None
