@@ -5,6 +5,7 @@
 # make bench   speed against other libraries
 # make load    the server under load, beside infinity
 # make default-model   the embedded model made anew (SMOKE=1: a try in two minutes, not embedded)
+# make small-model   the embedded small model made anew, from the default one
 # make setup   the development environment, in .venv
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 CROSSRANK_DATA ?= $(realpath $(CURDIR)/../shared/data)
 export CROSSRANK_DATA
 
-.PHONY: demo test test-clients check bench load default-model setup clean
+.PHONY: demo test test-clients check bench load default-model small-model setup clean
 
 demo: .venv/.demo
 	$(BIN)/crossrank demo
@@ -39,6 +40,9 @@ load: .venv/.dev .venv-infinity/.built
 
 default-model: .venv/.dev
 	$(BIN)/python recipes/default_model/make.py $(if $(SMOKE),--smoke)
+
+small-model: .venv/.dev
+	$(BIN)/python recipes/default_model/small.py --embed
 
 setup: .venv/.dev
 

@@ -7,15 +7,17 @@ Run ``make default-model`` first: it leaves the teacher and its texts in ``build
 """
 
 import argparse
+import json
 import os
 import random
+from collections import Counter
 from pathlib import Path
 
 from datasets import Dataset
 from lists import hard_lists, sampled
 from make import BUILD, add_settings, embed, stage
 from passages import Pair
-from prose import prose
+from prose import LICENCES, prose
 
 from crossrank.quantization import export
 from crossrank.training.distill import train_student
@@ -67,9 +69,14 @@ def manual_pairs(work: Path, passages: int) -> list[Pair]:
 
 
 def all_pairs(work: Path, data: Path, passages: int) -> list[Pair]:
-    """Add prose about the world."""
-    told = [pair for _, pair in prose(data, work, random.Random(2))]
-    return manual_pairs(work, passages) + told
+    """Add prose about the world; ``prose.json`` says how much from where."""
+    sources, told = zip(*prose(data, work, random.Random(2)), strict=True)
+    table = {
+        name: {"licence": LICENCES[name], "pairs": count}
+        for name, count in Counter(sources).items()
+    }
+    (work / "prose.json").write_text(json.dumps(table, indent=2) + "\n")
+    return [*manual_pairs(work, passages), *told]
 
 
 def write_texts(pairs: list[Pair], target: Path) -> None:

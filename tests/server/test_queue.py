@@ -195,6 +195,19 @@ def test_requests_share_batches_and_only_pairs_of_similar_length_do() -> None:
     run(test)
 
 
+def test_a_short_request_is_shared_out_among_the_workers() -> None:
+    @run
+    async def test() -> None:
+        gate = Gate()
+        queue = BatchQueue([gate, gate], token_budget=1000)
+        request = start(queue.score([pair(number, 50) for number in range(10)]))
+        gate.go.release(10)
+        await request
+        await queue.close()
+        # Half of what waits each time: neither has much left when the other ends.
+        assert [len(batch) for batch in gate.batches] == [4, 2, 2, 1, 1]
+
+
 def test_what_images_and_recordings_become_counts_as_tokens() -> None:
     async def test() -> None:
         gate = Gate()

@@ -8,7 +8,8 @@ free it gets the next batch:
   the oldest request, so that small ones cannot starve it either;
 * its longest pairs decide the padding, and pairs of other requests that are nearly as long fill up
   what is left of the batch's tokens;
-* batches have 1, 2, 4, 8 ... pairs, as everywhere in crossrank: see ``crossrank.batching.plan``.
+* batches have 1, 2, 4, 8 ... pairs, as everywhere in crossrank: see ``crossrank.batching.plan``;
+  when little waits, no batch is larger than a worker's share of it, so that all end together.
 
 A request that is cancelled leaves at once; what a worker has begun for it is thrown away.
 """
@@ -22,7 +23,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from crossrank.batching import power_of_two
+from crossrank.batching import SHORT, power_of_two
 from crossrank.server.problems import RequestError
 from crossrank.tokenization import Encoded
 from crossrank.types import Floats
@@ -132,6 +133,7 @@ class BatchQueue:
         self.max_pairs = max_pairs
         self.max_wait = max_wait
         self._observe = observe
+        self._workers = len(workers)
         self._free = list(workers)
         self._threads = ThreadPoolExecutor(len(workers), thread_name_prefix="crossrank-forward")
         self._jobs: list[_Job] = []
@@ -219,13 +221,20 @@ class BatchQueue:
         # The first may bring all it has; of the others only what is nearly as long.
         shortest = [0.0, *[SHORTEST_COMPANION * longest] * (len(order) - 1)]
         counts = [job.count(low, longest) for job, low in zip(order, shortest, strict=True)]
-        room = power_of_two(min(max(1, self.token_budget // max(1, longest)), sum(counts)))
+        room = power_of_two(min(max(1, self._budget(jobs) // max(1, longest)), sum(counts)))
         batch: list[tuple[_Job, int]] = []
         for job, count in zip(order, counts, strict=True):
             taken = job.take(min(count, room - len(batch)), longest)
             job.served += longest * len(taken)
             batch += [(job, row) for row in taken]
         return batch
+
+    def _budget(self, jobs: Sequence[_Job]) -> int:
+        """How many tokens the next batch may have."""
+        if self._workers == 1 or self.waiting > SHORT:
+            return self.token_budget
+        tokens = sum(sum(job.lengths) for job in jobs)
+        return min(self.token_budget, -(-tokens // self._workers))
 
     def _start(self, worker: Compute, batch: list[tuple[_Job, int]]) -> None:
         pairs = [job.pairs[row] for job, row in batch]
