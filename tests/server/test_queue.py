@@ -195,6 +195,25 @@ def test_requests_share_batches_and_only_pairs_of_similar_length_do() -> None:
     run(test)
 
 
+def test_pairs_of_nearly_the_same_length_come_together_whoever_asks() -> None:
+    @run
+    async def test() -> None:
+        gate = Gate()
+        queue = BatchQueue([gate], token_budget=400)
+        first = start(queue.score([pair(9, 1)]))
+        await gate.busy()
+        others = [
+            start(queue.score([pair(10 * request + n, length) for n, length in enumerate(lengths)]))
+            for request, lengths in enumerate([[100, 50, 60, 50], [98, 95, 55]], 1)
+        ]
+        await asyncio.sleep(0)
+        gate.go.release(10)
+        await asyncio.gather(first, *others)
+        await queue.close()
+        # The rest of the batch is the first request's: its 60 before the 55 of the other one.
+        assert [sorted(batch) for batch in gate.batches[:2]] == [[9], [10, 12, 20, 21]]
+
+
 def test_a_short_request_is_shared_out_among_the_workers() -> None:
     @run
     async def test() -> None:

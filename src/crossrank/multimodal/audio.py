@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from crossrank.errors import InputError
+from crossrank.errors import InputError, UnsupportedModelError
 from crossrank.multimodal.media import Media
 from crossrank.optional import require
 from crossrank.types import Floats
@@ -15,6 +15,11 @@ from crossrank.types import Floats
 _PREEMPHASIS = 0.97
 _LOWEST_HERTZ = 20.0
 _FLOOR = float(np.finfo(np.float32).eps)
+
+_HIGHEST_HERTZ = 8000.0
+_SILENCE = 1e-10
+_DYNAMIC_RANGE = 8.0
+"""Of Whisper: what is softer than the loudest by more powers of ten than this is cut off."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,80 @@ class SpectrogramProcessor:
         rising = (mels - edges[:-2]) / (edges[1:-1] - edges[:-2])
         falling = (edges[2:] - mels) / (edges[2:] - edges[1:-1])
         return np.maximum(0.0, np.minimum(rising, falling))
+
+
+@dataclass(frozen=True)
+class LogMelProcessor:
+    """Log-mel energies for Whisper's encoder (Radford et al., 2022, arXiv:2212.04356).
+
+    The same numbers as transformers' ``WhisperFeatureExtractor``, which adds no noise by default
+    (``dither``), as nothing here does.
+
+    Attributes:
+        sampling_rate: In hertz; other recordings are resampled.
+        bins: Mel bins, up to 8 kHz.
+        frames: Shorter recordings are filled up with silence, longer ones cut.
+        step: Samples from one frame to the next.
+        window: Samples of a frame, which is also the length of the Fourier transform.
+    """
+
+    sampling_rate: int
+    bins: int
+    frames: int
+    step: int = 160
+    window: int = 400
+
+    @classmethod
+    def of(cls, settings: dict[str, Any], shape: list[int]) -> Self:
+        """Read a ``preprocessor_config.json``; ``shape`` is bins and frames.
+
+        Raises:
+            UnsupportedModelError: It makes another number of bins than the model reads.
+        """
+        bins, frames = shape
+        made = settings.get("feature_size", bins)
+        if made != bins:
+            raise UnsupportedModelError(
+                f"A WhisperFeatureExtractor must make the {bins} mel bins that the model reads "
+                f"(num_mel_bins in its config), received feature_size {made!r}."
+            )
+        return cls(
+            int(settings.get("sampling_rate", 16000)),
+            bins,
+            frames,
+            step=int(settings.get("hop_length", cls.step)),
+            window=int(settings.get("n_fft", cls.window)),
+        )
+
+    def __call__(self, media: Media) -> Floats:
+        """Read a recording and make a spectrogram ``[bins, frames]`` of it.
+
+        Raises:
+            InputError: It cannot be read; the message names it.
+        """
+        length = self.step * self.frames
+        samples = read_audio(media, self.sampling_rate, length)
+        filled = np.pad(samples, (0, length - len(samples)))
+        # Each frame is the middle of its window; the last of all, behind the end, is left out.
+        around = np.pad(filled, self.window // 2, mode="reflect")
+        windows = np.lib.stride_tricks.sliding_window_view(around, self.window)[:: self.step]
+        hann = np.hanning(self.window + 1)[:-1]
+        spectrum = np.fft.rfft(windows[: self.frames] * hann)
+        energies = self._filters @ (np.abs(spectrum) ** 2).T
+        levels = np.log10(np.maximum(energies, _SILENCE))
+        levels = np.maximum(levels, levels.max() - _DYNAMIC_RANGE)
+        return np.asarray((levels + 4.0) / 4.0, dtype=np.float32)
+
+    @cached_property
+    def _filters(self) -> Any:
+        """Triangles on Slaney's mel scale, each of the same area, ``[bins, frequencies]``."""
+        top = _slaney_mel(_HIGHEST_HERTZ)
+        edges = _slaney_hertz(np.linspace(0.0, top, self.bins + 2))[:, None]
+        hertz = np.linspace(0.0, self.sampling_rate / 2, self.window // 2 + 1)
+        rising = (hertz - edges[:-2]) / (edges[1:-1] - edges[:-2])
+        falling = (edges[2:] - hertz) / (edges[2:] - edges[1:-1])
+        heights = 2.0 / (edges[2:] - edges[:-2])
+        return np.maximum(0.0, np.minimum(rising, falling)) * heights
 
 
 @dataclass(frozen=True)
@@ -200,3 +279,15 @@ def _as_floats(samples: Any) -> Floats:
 
 def _mel(hertz: Any) -> Any:
     return 1127.0 * np.log(1.0 + hertz / 700.0)
+
+
+def _slaney_mel(hertz: float) -> float:
+    """Straight up to 1 kHz, which is 15, and logarithmic above; 6.4 kHz is 42."""
+    if hertz < 1000.0:
+        return hertz * 3.0 / 200.0
+    return 15.0 + 27.0 * float(np.log(hertz / 1000.0) / np.log(6.4))
+
+
+def _slaney_hertz(mels: Any) -> Any:
+    """The inverse of it."""
+    return np.where(mels < 15.0, mels * 200.0 / 3.0, 1000.0 * 6.4 ** ((mels - 15.0) / 27.0))

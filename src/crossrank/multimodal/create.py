@@ -1,5 +1,6 @@
 """Making a fusion cross-encoder of a text encoder and an image or audio encoder."""
 
+import copy
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,11 @@ from crossrank.models.tokenizer_files import tokenizer_file
 from crossrank.multimodal.media import Modality
 from crossrank.multimodal.tokenizer import PROCESSOR, load_processor
 from crossrank.optional import require
+
+_WHISPER = "whisper"
+_FRAMES = 2
+"""Of a spectrogram, in one position of Whisper's encoder."""
+_POSITIONS = "embed_positions.weight"
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -34,10 +40,12 @@ def create_fusion(
         folder: Where to; made when it does not exist.
         text: The text encoder: a folder of transformers with weights, or a config for random ones.
         document: The image or audio encoder, likewise: ViT, CLIP's and SigLIP's vision towers, the
-            Audio Spectrogram Transformer, Wav2Vec2 ...
+            Audio Spectrogram Transformer, Wav2Vec2, Whisper (its encoder alone is taken) ...
         modality: What documents are: ``"image"`` or ``"audio"``.
         tokenizer: A folder or ``tokenizer.json``; by default that of ``text``.
         processor: The values of a ``preprocessor_config.json``; by default those of ``document``.
+            How much of a recording is read: ``max_length`` samples of a waveform, and with Whisper
+            ``chunk_length`` seconds, by default as many as its encoder has positions for.
         seed: Decides the start of new weights.
         join: Settings of ``FusionConfig``: ``join="pooled"`` or ``"cross_attention"``,
             ``join_size``, ``join_layers``, ``join_heads``, ``num_labels``.
@@ -54,8 +62,8 @@ def create_fusion(
     fusion = require("crossrank.models.architectures.fusion", extra="torch")
     weights = require("crossrank.models.torch_modules.weights", extra="torch")
     transformers.set_seed(seed)
-    config, document_config = _config(text), _config(document)
     settings = processor if processor is not None else _settings(document)
+    config, document_config = _config(text), _fitted(_config(document), settings)
     shape = document_shape(document_config, modality, settings)
     load_processor(settings, shape)  # a wrong one is refused now, not when a model is loaded
     model = fusion.Fusion(
@@ -86,12 +94,14 @@ def document_shape(
         settings: The ``preprocessor_config.json``; says how long waveforms are.
 
     Returns:
-        Channels, height and width; frames and mel bins; or samples.
+        Channels, height and width; frames and mel bins, of Whisper mel bins and frames; or samples.
 
     Raises:
         InputError: A waveform's length is not given.
         UnsupportedModelError: The encoder says nothing of its input.
     """
+    if modality == "audio" and config.model_type == _WHISPER:
+        return [int(config.num_mel_bins), _FRAMES * int(config.max_source_positions)]
     if getattr(config, "is_encoder_decoder", False):
         raise UnsupportedModelError(
             f"An encoder is required, and {config.model_type} has a decoder too."
@@ -122,6 +132,23 @@ def _config(encoder: "Encoder") -> Any:
     return AutoConfig.from_pretrained(encoder, local_files_only=True)
 
 
+def _fitted(config: Any, settings: dict[str, Any]) -> Any:
+    """Leave Whisper's encoder the positions that its processor fills: it takes no fewer frames."""
+    if config.model_type != _WHISPER or "chunk_length" not in settings:
+        return config
+    rate, step = settings.get("sampling_rate", 16000), settings.get("hop_length", 160)
+    positions = int(settings["chunk_length"] * rate / step / _FRAMES)
+    if not 0 < positions <= config.max_source_positions:
+        longest = config.max_source_positions * _FRAMES * step / rate
+        raise InputError(
+            f"chunk_length must be the seconds of a recording that are read, at most {longest:g}, "
+            f"which the encoder has positions for, received {settings['chunk_length']!r}."
+        )
+    fitted = copy.copy(config)
+    fitted.max_source_positions = positions
+    return fitted
+
+
 def _settings(document: "Encoder") -> dict[str, Any]:
     if not isinstance(document, str | Path):
         raise InputError("A document encoder that is given as a config needs a processor.")
@@ -136,8 +163,13 @@ def _fill(encoder: "PreTrainedModel", source: str | Path) -> None:
 
     with clear_errors(Path(source)), no_progress_bar():
         given = AutoModel.from_pretrained(source, use_safetensors=True, local_files_only=True)
+    weights = given.state_dict()
+    if encoder.config.model_type == _WHISPER:
+        weights = given.get_encoder().state_dict()
+        positions = encoder.config.max_source_positions
+        weights[_POSITIONS] = weights[_POSITIONS][:positions]  # sinusoids: the first stay the same
     # What is over is the pooling layer of the encoder; what is missing would start at random.
-    missing = encoder.load_state_dict(given.state_dict(), strict=False).missing_keys
+    missing = encoder.load_state_dict(weights, strict=False).missing_keys
     if missing:
         raise UnsupportedModelError(f"{source} has no weights for {', '.join(sorted(missing))}.")
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from crossrank.errors import InputError, UnsupportedModelError
 from crossrank.models.reading import read_json
 from crossrank.models.spec import ModelSpec
-from crossrank.multimodal.audio import SpectrogramProcessor, WaveformProcessor
+from crossrank.multimodal.audio import LogMelProcessor, SpectrogramProcessor, WaveformProcessor
 from crossrank.multimodal.images import ImageProcessor
 from crossrank.multimodal.media import Media, Modality, read_media
 from crossrank.optional import require
@@ -130,7 +130,10 @@ def load_processor(settings: dict[str, Any], shape: list[int]) -> Processor:
         return SpectrogramProcessor.of(settings, shape)
     if kind == "Wav2Vec2FeatureExtractor":
         return WaveformProcessor.of(settings, shape)
+    if kind == "WhisperFeatureExtractor":
+        return LogMelProcessor.of(settings, shape)
     raise UnsupportedModelError(
-        "The processor must be an image processor, an ASTFeatureExtractor or a "
-        f"Wav2Vec2FeatureExtractor, received {kind!r} in {PROCESSOR}."
+        "The processor must be an image processor, an ASTFeatureExtractor, a "
+        "Wav2Vec2FeatureExtractor or a WhisperFeatureExtractor, "
+        f"received {kind!r} in {PROCESSOR}."
     )

@@ -6,8 +6,8 @@ free it gets the next batch:
 * the request that has been served least so far goes first, and a new one is two batches ahead of
   all others, so that a large request does not keep small ones waiting; every fourth batch goes to
   the oldest request, so that small ones cannot starve it either;
-* its longest pairs decide the padding, and pairs of other requests that are nearly as long fill up
-  what is left of the batch's tokens;
+* its longest pair decides the padding: pairs of all requests that are nearly as long come first,
+  then its own others, then those of other requests that are not much shorter;
 * batches have 1, 2, 4, 8 ... pairs, as everywhere in crossrank: see ``crossrank.batching.plan``;
   when little waits, no batch is larger than a worker's share of it, so that all end together.
 
@@ -37,8 +37,9 @@ HEAD_START = 2
 OLDEST_EVERY = 4
 """Every so many batches the oldest request goes first."""
 
-SHORTEST_COMPANION = 0.5
-"""Pairs of other requests join a batch from this share of its length on: less is mostly padding."""
+NEAR, FAR = 0.9, 0.5
+"""Parts of a batch's length from which pairs of other requests join it: before the other pairs of
+the request that goes first, and after them. What is shorter would be mostly padding."""
 
 
 @dataclass(frozen=True)
@@ -217,14 +218,15 @@ class BatchQueue:
         if self._batches % OLDEST_EVERY == 0:
             order.sort(key=lambda job: job is not jobs[0])
         self._served = max(self._served, order[0].served)
-        longest = order[0].lengths[-1]
-        # The first may bring all it has; of the others only what is nearly as long.
-        shortest = [0.0, *[SHORTEST_COMPANION * longest] * (len(order) - 1)]
-        counts = [job.count(low, longest) for job, low in zip(order, shortest, strict=True)]
-        room = power_of_two(min(max(1, self._budget(jobs) // max(1, longest)), sum(counts)))
+        first, *others = order
+        longest = first.lengths[-1]
+        later = [(first, 0.0), *((job, FAR * longest) for job in others)]
+        found = sum(job.count(shortest, longest) for job, shortest in later)
+        room = power_of_two(min(max(1, self._budget(jobs) // max(1, longest)), found))
         batch: list[tuple[_Job, int]] = []
-        for job, count in zip(order, counts, strict=True):
-            taken = job.take(min(count, room - len(batch)), longest)
+        for job, shortest in [*((job, NEAR * longest) for job in order), *later]:
+            count = min(job.count(shortest, longest), room - len(batch))
+            taken = job.take(count, longest)
             job.served += longest * len(taken)
             batch += [(job, row) for row in taken]
         return batch

@@ -16,8 +16,9 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
+from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_MAPPING
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 Join = Literal["pooled", "cross_attention"]
 JOINS: tuple[Join, ...] = ("pooled", "cross_attention")
@@ -228,9 +229,9 @@ def _config(value: PretrainedConfig | dict[str, Any]) -> PretrainedConfig:
 
 
 def _encoder(config: PretrainedConfig) -> PreTrainedModel:
-    """Make an encoder, without the pooling layer that some have and nothing here reads."""
-    kind: Any = MODEL_MAPPING[type(config)]
+    """Make an encoder, without the decoder or pooling layer of some, which nothing here reads."""
+    kind: Any = WhisperEncoder if config.model_type == "whisper" else MODEL_MAPPING[type(config)]
     takes = inspect.signature(kind).parameters
     pooling = {"add_pooling_layer": False} if "add_pooling_layer" in takes else {}
-    network: PreTrainedModel = AutoModel.from_config(config, **pooling)  # type: ignore[no-untyped-call]
+    network: PreTrainedModel = kind(config, **pooling)
     return network
