@@ -136,8 +136,8 @@ def plan(
         budget: Most tokens a batch may have, padding included. A single longer sequence makes a
             batch of its own.
         batch_size: When given, exactly this many sequences a batch, whatever the budget.
-        streams: How many batches are computed at the same time. A short list is shared out so
-            that all of them end at about the same time.
+        streams: How many batches the processor computes at the same time. A short list is shared
+            out so that all of them end at about the same time.
 
     Yields:
         Positions in ``lengths``; every position once.

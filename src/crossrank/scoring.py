@@ -248,12 +248,12 @@ class Scorer:
         workers = [backend for backend in self.backends for _ in range(backend.concurrency)]
         batches: queue.SimpleQueue[NDArray[np.intp]] = queue.SimpleQueue()
         count = 0
-        for rows in plan(
-            [pair.length for pair in pairs],
-            budget=self.token_budget,
-            batch_size=options.batch_size,
-            streams=len(workers),
-        ):
+        lengths = [pair.length for pair in pairs]
+        share = -(-sum(lengths) // len(self.backends))  # of a short list, every device gets a part
+        budget = min(self.token_budget, share)
+        streams = len(workers) if len(workers) > len(self.backends) else 1
+        size = options.batch_size
+        for rows in plan(lengths, budget=budget, batch_size=size, streams=streams):
             batches.put(rows)
             count += 1
         stop = threading.Event()

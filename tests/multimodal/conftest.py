@@ -33,6 +33,7 @@ SOUNDS = {
     "mean": -8.0,
     "std": 4.0,
 }
+LOG_MELS = {"feature_extractor_type": "WhisperFeatureExtractor", "sampling_rate": RATE}
 COLOURS = {"red": (220, 30, 20), "green": (30, 200, 40), "blue": (20, 40, 210)}
 
 
@@ -78,6 +79,36 @@ def make_fusion(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def whisper() -> Any:
+    """A tiny Whisper's config: of half a second at 8 kHz, and with a decoder that is to be left."""
+    transformers = pytest.importorskip("transformers", reason="it makes the models")
+    return transformers.WhisperConfig(
+        d_model=32,
+        encoder_layers=2,
+        encoder_attention_heads=2,
+        encoder_ffn_dim=48,
+        decoder_layers=1,
+        decoder_attention_heads=2,
+        decoder_ffn_dim=48,
+        num_mel_bins=24,
+        max_source_positions=12,
+        max_target_positions=8,
+        vocab_size=8,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+        decoder_start_token_id=1,
+        init_std=0.1,
+    )
+
+
+@pytest.fixture(scope="session")
+def whisper_model(make_fusion: Callable[..., Path], whisper: Any) -> Path:
+    """A random model of recordings with Whisper's encoder."""
+    return make_fusion("audio", whisper, LOG_MELS)
 
 
 @pytest.fixture(scope="session")

@@ -94,6 +94,25 @@ def test_waveforms_as_wav2vec2_reads_them() -> None:
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize(("bins", "seconds"), [(80, 0.3), (128, 0.3), (80, 2.0)])
+def test_log_mel_energies_as_whisper_reads_them(bins: int, seconds: float) -> None:
+    reference = transformers.WhisperFeatureExtractor(feature_size=bins, chunk_length=1)
+    noise = np.random.default_rng(0).normal(scale=0.01, size=int(seconds * 16_000))
+    samples = (tone(440, seconds, rate=16_000) * 0.3 + noise).astype(np.float32)
+    expected = reference(samples, sampling_rate=16_000, return_tensors="np")["input_features"][0]
+    process = load_processor(reference.to_dict(), [bins, 100])
+    found = process(read_media({"array": samples, "sampling_rate": 16_000}, "audio", "it"))
+    assert found.shape == expected.shape == (bins, 100)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_log_mel_energies_of_silence_by_hand() -> None:
+    process = load_processor({"feature_extractor_type": "WhisperFeatureExtractor"}, [8, 4])
+    found = process(read_media({"array": [0.0] * 9, "sampling_rate": 8000}, "audio", "it"))
+    np.testing.assert_array_equal(found, np.full((8, 4), -1.5, np.float32))  # (log 1e-10 + 4) / 4
+
+
 def test_a_recording_shorter_than_a_window_is_silence() -> None:
     settings = {"feature_extractor_type": "ASTFeatureExtractor", "mean": -3.0, "std": 1.5}
     process = load_processor(settings, [10, 8])
@@ -104,7 +123,7 @@ def test_a_recording_shorter_than_a_window_is_silence() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"feature_extractor_type": "WhisperFeatureExtractor"}, "received 'WhisperFeatureExtrac"),
+        ({"feature_extractor_type": "ClapFeatureExtractor"}, "received 'ClapFeatureExtractor'"),
         ({}, "must be an image processor"),
         (IMAGES | {"do_center_crop": True}, "without a crop"),
         (IMAGES | {"size": {"shortest_edge": 16}}, "its size is {'shortest_edge': 16}"),
@@ -114,6 +133,12 @@ def test_a_recording_shorter_than_a_window_is_silence() -> None:
 def test_a_processor_of_another_kind_is_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UnsupportedModelError, match=message):
         load_processor(settings, [3, 16, 16])
+
+
+def test_other_mel_bins_than_the_model_reads_are_refused() -> None:
+    settings = transformers.WhisperFeatureExtractor(feature_size=128).to_dict()
+    with pytest.raises(UnsupportedModelError, match="make the 80 mel bins .* feature_size 128"):
+        load_processor(settings, [80, 3000])
 
 
 def test_a_size_may_be_one_number() -> None:

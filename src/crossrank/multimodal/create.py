@@ -12,15 +12,15 @@ from crossrank.multimodal.media import Modality
 from crossrank.multimodal.tokenizer import PROCESSOR, load_processor
 from crossrank.optional import require
 
-_WHISPER = "whisper"
-_FRAMES = 2
-"""Of a spectrogram, in one position of Whisper's encoder."""
-_POSITIONS = "embed_positions.weight"
-
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
     Encoder = str | Path | PretrainedConfig
+
+_WHISPER = "whisper"
+_FRAMES = 2
+"""Of a spectrogram, in one position of Whisper's encoder."""
+_POSITIONS = "embed_positions.weight"
 
 
 def create_fusion(
