@@ -1,7 +1,7 @@
 """Length-sorted, token-budgeted batches, and back-off when memory runs out."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heapreplace
 from typing import Any, Literal
@@ -149,6 +149,7 @@ def plan(
         [[0, 1], [2, 3], [4], [5]]
     """
     order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
+    sizes: Iterable[tuple[int, int]]
     if batch_size is None and streams > 1 and len(order) <= SHORT:
         sizes = _shared_out([lengths[row] for row in order], budget, streams)
     else:

@@ -247,7 +247,6 @@ class Scorer:
         """
         workers = [backend for backend in self.backends for _ in range(backend.concurrency)]
         batches: queue.SimpleQueue[NDArray[np.intp]] = queue.SimpleQueue()
-        count = 0
         lengths = [pair.length for pair in pairs]
         share = -(-sum(lengths) // len(self.backends))  # of a short list, every device gets a part
         budget = min(self.token_budget, share)
@@ -255,7 +254,6 @@ class Scorer:
         size = options.batch_size
         for rows in plan(lengths, budget=budget, batch_size=size, streams=streams):
             batches.put(rows)
-            count += 1
         stop = threading.Event()
 
         def work(backend: Backend) -> None:
@@ -266,7 +264,7 @@ class Scorer:
                     return
                 keep(rows, self.forward(backend, [pairs[row] for row in rows]))
 
-        _run_workers(work, workers[: max(1, count)], stop)
+        _run_workers(work, workers[: max(1, batches.qsize())], stop)
 
     def no_logits(self) -> Floats:
         """Logits of no pairs."""

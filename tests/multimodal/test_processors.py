@@ -137,7 +137,7 @@ def test_a_processor_of_another_kind_is_refused(settings: dict[str, Any], messag
 
 def test_other_mel_bins_than_the_model_reads_are_refused() -> None:
     settings = transformers.WhisperFeatureExtractor(feature_size=128).to_dict()
-    with pytest.raises(UnsupportedModelError, match="make the 80 mel bins .* feature_size 128"):
+    with pytest.raises(UnsupportedModelError, match=r"make the 80 mel bins .* feature_size 128"):
         load_processor(settings, [80, 3000])
 
 
