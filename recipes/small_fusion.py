@@ -39,7 +39,7 @@ def text_encoder() -> BertConfig:
 
 def lists(
     queries: Mapping[int, Sequence[str]],
-    files: Sequence[bytes],
+    files: Sequence[bytes] | Sequence[Path],
     classes: Classes,
     feature: Any,
     count: int,
@@ -64,7 +64,7 @@ def lists(
             *chance.choice(inside[label], POSITIVES, replace=False),
             *chance.choice(outside[label], NEGATIVES, replace=False),
         ]
-        documents = [{"bytes": files[place], "path": None} for place in chosen]
+        documents = [_cell(files[place]) for place in chosen]
         query = str(chance.choice(queries[label]))
         rows.append({"query": query, "documents": documents, "labels": labels})
     features = {
@@ -73,6 +73,13 @@ def lists(
         "labels": List(Value("float32")),
     }
     return Dataset.from_list(rows).cast(Features(features))
+
+
+def _cell(file: bytes | Path) -> dict[str, Any]:
+    """An undecoded document as the library ``datasets`` has it."""
+    if isinstance(file, Path):
+        return {"bytes": None, "path": str(file)}
+    return {"bytes": file, "path": None}
 
 
 def train(start: Path, rows: Dataset, folder: Path, *, rate: float, epochs: float) -> Path:
