@@ -123,7 +123,8 @@ def train_on(prompts: Sequence[Prompt], folder: Path, count: int) -> Path:
     number = {text: place for place, text in enumerate(dict.fromkeys(one.text for one in said))}
     recordings = folder / "recordings"
     recordings.mkdir(parents=True, exist_ok=True)
-    files, classes = [], []
+    files: list[Path] = []
+    classes: list[int] = []
     for prompt in said:
         for _ in range(VARIANTS):
             files.append(recordings / f"{len(files)}.wav")
