@@ -214,6 +214,22 @@ def test_pairs_of_nearly_the_same_length_come_together_whoever_asks() -> None:
         assert [sorted(batch) for batch in gate.batches[:2]] == [[9], [10, 12, 20, 21]]
 
 
+def test_a_large_request_does_not_fill_the_batches_of_a_small_one() -> None:
+    @run
+    async def test() -> None:
+        gate = Gate()
+        queue = BatchQueue([gate], token_budget=400)
+        first = start(queue.score([pair(9, 1)]))
+        await gate.busy()
+        small = start(queue.score([pair(1, 60), pair(2, 30)]))
+        large = start(queue.score([pair(number, 59) for number in range(10, 20)]))
+        await asyncio.sleep(0)
+        gate.go.release(20)
+        await asyncio.gather(first, small, large)
+        await queue.close()
+        assert {1, 2} <= set(gate.batches[1])
+
+
 def test_a_short_request_is_shared_out_among_the_workers() -> None:
     @run
     async def test() -> None:

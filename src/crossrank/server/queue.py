@@ -6,8 +6,9 @@ free it gets the next batch:
 * the request that has been served least so far goes first, and a new one is two batches ahead of
   all others, so that a large request does not keep small ones waiting; every fourth batch goes to
   the oldest request, so that small ones cannot starve it either;
-* its longest pair decides the padding: pairs of all requests that are nearly as long come first,
-  then its own others, then those of other requests that are not much shorter;
+* its longest pair decides the padding: pairs that are nearly as long come first, those of other
+  requests too unless they have far more left; then its own others, then what else is not much
+  shorter;
 * batches have 1, 2, 4, 8 ... pairs, as everywhere in crossrank: see ``crossrank.batching.plan``;
   when little waits, no batch is larger than a worker's share of it, so that all end together.
 
@@ -40,6 +41,10 @@ OLDEST_EVERY = 4
 NEAR, FAR = 0.9, 0.5
 """Parts of a batch's length from which pairs of other requests join it: before the other pairs of
 the request that goes first, and after them. What is shorter would be mostly padding."""
+
+PEERS = 2
+"""How many times the pairs of the request that goes first another may have left for its pairs to
+come before the first one's others: a large request would fill every batch."""
 
 
 @dataclass(frozen=True)
@@ -220,11 +225,12 @@ class BatchQueue:
         self._served = max(self._served, order[0].served)
         first, *others = order
         longest = first.lengths[-1]
+        peers = [job for job in order if len(job.waiting) <= PEERS * len(first.waiting)]
         later = [(first, 0.0), *((job, FAR * longest) for job in others)]
         found = sum(job.count(shortest, longest) for job, shortest in later)
         room = power_of_two(min(max(1, self._budget(jobs) // max(1, longest)), found))
         batch: list[tuple[_Job, int]] = []
-        for job, shortest in [*((job, NEAR * longest) for job in order), *later]:
+        for job, shortest in [*((job, NEAR * longest) for job in peers), *later]:
             count = min(job.count(shortest, longest), room - len(batch))
             taken = job.take(count, longest)
             job.served += longest * len(taken)
