@@ -14,6 +14,7 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import LogLocator, NullLocator
 
 OURS, THEIRS, LIMIT = "#1f6f8b", "#b8b8b8", "#c0392b"
 CURVES: dict[str, dict[str, Any]] = {
@@ -68,6 +69,8 @@ def draw_scaling(panels: dict[str, Any], path: Path) -> None:
         axes.set_yscale("log")
         axes.set_xticks([int(value) for value in points], labels=points, minor=False)
         axes.set_xticks([], minor=True)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter("{x:,.0f}")
         axes.set_xlabel(labels[panel])
         axes.spines[["top", "right"]].set_visible(False)
