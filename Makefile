@@ -1,6 +1,6 @@
 # make demo    rerank real search results with the embedded model
 # make test    all tests
-# make test-clients   real clients against a live server, in environments of their own
+# make test-clients   of these, only real clients against a live server
 # make check   formatting, lints, types
 # make bench   speed against other libraries
 # make load    the server under load, beside infinity
@@ -21,10 +21,12 @@ export CROSSRANK_DATA
 demo: .venv/.demo
 	$(BIN)/crossrank demo
 
-test: .venv/.dev
+CLIENTS := .venv-clients-current/.built .venv-clients-pinned/.built
+
+test: .venv/.dev $(CLIENTS)
 	$(BIN)/python -m pytest
 
-test-clients: .venv/.dev .venv-clients-current/.built .venv-clients-pinned/.built
+test-clients: .venv/.dev $(CLIENTS)
 	$(BIN)/python -m pytest tests/e2e/clients
 
 check: .venv/.dev
