@@ -184,7 +184,7 @@ def main() -> None:
     """Train a model, measure it on the transcripts held out, and print it all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="what is made, and the model in it")
-    parser.add_argument("--lists", type=int, default=20000, help="training lists of 8 recordings")
+    parser.add_argument("--lists", type=int, default=6000, help="training lists of 8 recordings")
     parser.add_argument("--smoke", action="store_true", help="a few steps, to see that it runs")
     options = parser.parse_args()
     started = time.perf_counter()
