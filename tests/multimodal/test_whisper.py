@@ -59,18 +59,9 @@ def test_saved_is_loaded_to_the_same_scores(whisper_model: Path, tmp_path: Path)
     np.testing.assert_array_equal(load(tmp_path / "again").predict(PAIRS), scores)
 
 
-@pytest.mark.parametrize("backend", ["onnx", "openvino"])
-def test_every_engine_gives_torchs_logits(
-    backend: str,
-    whisper_model: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    pytest.importorskip("onnxscript", reason="it writes ONNX files")
-    pytest.importorskip("onnxruntime", reason="it is one of the engines")
-    monkeypatch.setenv("CROSSRANK_CACHE", str(tmp_path_factory.getbasetemp() / "converted"))
+def test_every_engine_gives_torchs_logits(engine: str, whisper_model: Path) -> None:
     expected = load(whisper_model).predict(PAIRS)
-    with load(whisper_model, backend) as model:
+    with load(whisper_model, engine) as model:
         np.testing.assert_allclose(model.predict(PAIRS), expected, atol=1e-4)
         np.testing.assert_allclose(model.predict(PAIRS[-1]), expected[-1], atol=1e-4)
 

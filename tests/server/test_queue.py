@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -172,23 +173,27 @@ def test_a_small_request_is_served_whole_before_a_large_one_goes_on() -> None:
     run(test)
 
 
+async def batches_of(requests: Sequence[Sequence[Encoded]], **options: Any) -> list[list[int]]:
+    """The batches of requests that wait together, after that of a first pair, which is 9."""
+    gate = Gate()
+    queue = BatchQueue([gate], **options)
+    first = start(queue.score([pair(9, 1)]))
+    await gate.busy()
+    others = [start(queue.score(request)) for request in requests]
+    await asyncio.sleep(0)
+    gate.go.release(20)
+    await asyncio.gather(first, *others)
+    await queue.close()
+    return [sorted(batch) for batch in gate.batches]
+
+
 def test_requests_share_batches_and_only_pairs_of_similar_length_do() -> None:
     async def test() -> None:
-        gate = Gate()
         facts: list[BatchFacts] = []
-        queue = BatchQueue([gate], token_budget=160, observe=facts.append)
-        first = start(queue.score([pair(9, 1)]))
-        await gate.busy()
-        others = [
-            start(queue.score([pair(number, length)]))
-            for number, length in enumerate([20, 18, 4, 16, 19])
-        ]
-        await asyncio.sleep(0)
-        gate.go.release(10)
-        await asyncio.gather(first, *others)
-        await queue.close()
+        requests = [[pair(number, length)] for number, length in enumerate([20, 18, 4, 16, 19])]
+        batches = await batches_of(requests, token_budget=160, observe=facts.append)
         # 20 tokens allow 8 pairs; four of the five are long enough to join.
-        assert [sorted(batch) for batch in gate.batches] == [[9], [0, 1, 3, 4], [2]]
+        assert batches == [[9], [0, 1, 3, 4], [2]]
         assert (facts[1].pairs, facts[1].requests) == (4, 4)
         assert (facts[1].tokens, facts[1].padded_tokens) == (73, 80)
 
@@ -196,42 +201,28 @@ def test_requests_share_batches_and_only_pairs_of_similar_length_do() -> None:
 
 
 def test_pairs_of_nearly_the_same_length_come_together_whoever_asks() -> None:
-    @run
     async def test() -> None:
-        gate = Gate()
-        queue = BatchQueue([gate], token_budget=400)
-        first = start(queue.score([pair(9, 1)]))
-        await gate.busy()
-        others = [
-            start(queue.score([pair(10 * request + n, length) for n, length in enumerate(lengths)]))
+        requests = [
+            [pair(10 * request + n, length) for n, length in enumerate(lengths)]
             for request, lengths in enumerate([[100, 50, 60, 50], [98, 95, 55]], 1)
         ]
-        await asyncio.sleep(0)
-        gate.go.release(10)
-        await asyncio.gather(first, *others)
-        await queue.close()
+        batches = await batches_of(requests, token_budget=400)
         # The rest of the batch is the first request's: its 60 before the 55 of the other one.
-        assert [sorted(batch) for batch in gate.batches[:2]] == [[9], [10, 12, 20, 21]]
+        assert batches[:2] == [[9], [10, 12, 20, 21]]
+
+    run(test)
 
 
 def test_a_large_request_does_not_fill_the_batches_of_a_small_one() -> None:
-    @run
     async def test() -> None:
-        gate = Gate()
-        queue = BatchQueue([gate], token_budget=400)
-        first = start(queue.score([pair(9, 1)]))
-        await gate.busy()
-        small = start(queue.score([pair(1, 60), pair(2, 30)]))
-        large = start(queue.score([pair(number, 59) for number in range(10, 20)]))
-        await asyncio.sleep(0)
-        gate.go.release(20)
-        await asyncio.gather(first, small, large)
-        await queue.close()
-        assert {1, 2} <= set(gate.batches[1])
+        small, large = [pair(1, 60), pair(2, 30)], [pair(number, 59) for number in range(10, 20)]
+        batches = await batches_of([small, large], token_budget=400)
+        assert {1, 2} <= set(batches[1])
+
+    run(test)
 
 
 def test_a_short_request_is_shared_out_among_the_workers() -> None:
-    @run
     async def test() -> None:
         gate = Gate()
         queue = BatchQueue([gate, gate], token_budget=1000)
@@ -241,6 +232,8 @@ def test_a_short_request_is_shared_out_among_the_workers() -> None:
         await queue.close()
         # Half of what waits each time: neither has much left when the other ends.
         assert [len(batch) for batch in gate.batches] == [4, 2, 2, 1, 1]
+
+    run(test)
 
 
 def test_what_images_and_recordings_become_counts_as_tokens() -> None:

@@ -206,7 +206,7 @@ class BatchQueue:
 
     def _should_wait(self, jobs: Sequence[_Job]) -> bool:
         """Say whether more pairs may come before these are computed; set an alarm if so."""
-        if not self.max_wait or sum(sum(job.lengths) for job in jobs) >= self.token_budget:
+        if not self.max_wait or _tokens(jobs) >= self.token_budget:
             return False
         left = min(job.arrived for job in jobs) + self.max_wait - time.monotonic()
         if left <= 0:
@@ -241,8 +241,7 @@ class BatchQueue:
         """How many tokens the next batch may have."""
         if self._workers == 1 or self.waiting > SHORT:
             return self.token_budget
-        tokens = sum(sum(job.lengths) for job in jobs)
-        return min(self.token_budget, -(-tokens // self._workers))
+        return min(self.token_budget, -(-_tokens(jobs) // self._workers))
 
     def _start(self, worker: Compute, batch: list[tuple[_Job, int]]) -> None:
         pairs = [job.pairs[row] for job, row in batch]
@@ -269,6 +268,11 @@ class BatchQueue:
             job.results[row] = future.result()[place]
             if len(job.results) == len(job.pairs):
                 job.done.set_result(np.stack([job.results[row] for row in range(len(job.pairs))]))
+
+
+def _tokens(jobs: Sequence[_Job]) -> int:
+    """Count the tokens that wait."""
+    return sum(sum(job.lengths) for job in jobs)
 
 
 def _facts(batch: list[tuple[_Job, int]], seconds: float) -> BatchFacts:
