@@ -1,4 +1,4 @@
-"""The goals, and the tables that say whether they are met."""
+"""The goals, and the rows of the tables that say whether they are met."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,13 +6,15 @@ from typing import Any
 from contenders import BASELINE
 from ratios import compare
 
+Rows = list[tuple[str, ...]]
+
 OURS = "crossrank"
 BF16_GOAL, INT8_GOAL, FP32_GOAL, PEER_GOAL = 2.3, 4.5, 1.2, 1.1
 IMPORT_S, RANK_S, MEMORY_MB, GROWTH_MB = 0.15, 1.5, 600, 30
 
 
-def speed_table(speed: dict[str, Any]) -> str:
-    """Lay out what was measured of each contender."""
+def speed_rows(speed: dict[str, Any]) -> Rows:
+    """List what was measured of each contender."""
     rows = [("", "pairs/s", "min-max", "ratio", "95 %", "tau", "diff", "load s", "MB")]
     for title, row in speed.items():
         rows.append(
@@ -28,11 +30,11 @@ def speed_table(speed: dict[str, Any]) -> str:
                 f"{row['peak_mb']:.0f}",
             )
         )
-    return _aligned(rows)
+    return rows
 
 
-def scaling_table(panels: dict[str, Any]) -> str:
-    """Lay out how much faster ours are than their rivals, at each point of the curves."""
+def scaling_rows(panels: dict[str, Any]) -> Rows:
+    """List how much faster ours are than their rivals, at each point of the curves."""
     rows = [("", "", "pairs/s", "rival", "pairs/s", "ratio", "95 %")]
     for panel, values in panels.items():
         for value, found in values.items():
@@ -49,7 +51,7 @@ def scaling_table(panels: dict[str, Any]) -> str:
                             "{:.2f}-{:.2f}".format(*row["ratio_95"]),
                         )
                     )
-    return _aligned(rows)
+    return rows
 
 
 def absences(failed: dict[str, str]) -> str:
@@ -57,13 +59,12 @@ def absences(failed: dict[str, str]) -> str:
     return "".join(f"not measured: {title}: {reason}\n" for title, reason in failed.items())
 
 
-def verdicts(results: dict[str, Any]) -> str:
-    """Lay out every goal that was measured."""
-    rows = list(_rows(results))
-    return _aligned([("goal", "wanted", "measured", ""), *rows]) if rows else ""
+def goal_rows(results: dict[str, Any]) -> Rows:
+    """List every goal that was measured."""
+    return [("goal", "wanted", "measured", ""), *_goals(results)]
 
 
-def _rows(results: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+def _goals(results: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     speed = results.get("speed", {}).get("rows", {})
     failed = results.get("speed", {}).get("failed", {})
     for name, goal in (("int8", INT8_GOAL), ("fp32", FP32_GOAL), ("bf16", BF16_GOAL)):
@@ -105,12 +106,3 @@ def _row(title: str, goal: float, value: float, unit: str) -> tuple[str, ...]:
 
 def _mark(*, met: bool) -> str:
     return "met" if met else "MISSED"
-
-
-def _aligned(rows: list[tuple[str, ...]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for first, *others in rows:
-        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
-        lines.append("  ".join([first.ljust(widths[0]), *cells]).rstrip())
-    return "\n".join(["", *lines, ""])

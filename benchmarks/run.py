@@ -2,7 +2,7 @@
 
 Makes the peers' environments and the model when they are missing, prints a table of goals and
 measurements, and writes ``results/latest.json`` with pictures beside it: ``speed.svg``,
-``scaling.svg`` and ``memory.svg``.
+``scaling.svg`` and ``memory.svg``. A whole run puts its tables into ``RESULTS.md``, too.
 
     python benchmarks/run.py                        everything, about an hour
     python benchmarks/run.py --only speed           one part
@@ -22,11 +22,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from goals import absences, scaling_table, speed_table, verdicts
+from goals import absences, goal_rows, scaling_rows, speed_rows
+from page import aligned, rewrite
 from settings import BUILD, CORES, HERE, INFINITY, MAIN, PAIRS, PEERS, RESULTS, ROOT
 
 PARTS = ("speed", "scaling", "startup", "streaming")
 CALM_LOAD = 1.0
+LATEST = RESULTS / "latest.json"
 
 
 def main() -> None:
@@ -43,22 +45,24 @@ def main() -> None:
         found = speed.measure(
             options.pairs, options.rounds or 5, options.contenders, missing=missing
         )
-        print(speed_table(found["rows"]), absences(found["failed"]), sep="\n")
+        print(aligned(speed_rows(found["rows"])), absences(found["failed"]), sep="\n")
         results["speed"] = found
     if "scaling" in parts:
         import scaling
 
         sizes = scaling.SMOKE if options.smoke else scaling.Sizes()
         found = scaling.measure(options.rounds or 3, sizes, missing=missing)
-        print(scaling_table(found["panels"]), absences(found["failed"]), sep="\n")
+        print(aligned(scaling_rows(found["panels"])), absences(found["failed"]), sep="\n")
         results["scaling"] = found
     # A process each: what one part leaves in memory must not count for the next.
     if "startup" in parts:
         results["startup"] = _script("startup.py")
     if "streaming" in parts:
         results["streaming"] = _script("streaming.py", "--pairs", str(options.stream_pairs))
-    print(verdicts(results))
+    print(aligned(goal_rows(results)))
     _write(results, options.output)
+    if options.output == LATEST and set(parts) == set(PARTS):
+        rewrite(HERE / "RESULTS.md", results)
 
 
 def make_peers() -> None:
@@ -138,7 +142,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="5, and 3 for the curves, if not given")
     parser.add_argument("--smoke", action="store_true", help="curves of a few pairs, for a try")
     parser.add_argument("--stream-pairs", type=int, default=1_000_000)
-    parser.add_argument("--output", type=Path, default=RESULTS / "latest.json")
+    parser.add_argument("--output", type=Path, default=LATEST)
     options = parser.parse_args()
     BUILD.mkdir(parents=True, exist_ok=True)
     return options
