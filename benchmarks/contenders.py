@@ -129,6 +129,23 @@ def fastembed(file: str) -> Callable[[], Predict]:
     return load
 
 
+def rerankers() -> Predict:
+    """rerankers takes one query at a time, and its documents as they come, 16 a batch."""
+    from rerankers import Reranker
+
+    ranker = Reranker(str(MODEL), model_type="cross-encoder", verbose=0)
+
+    def predict(pairs: Pairs) -> Any:
+        logits = np.empty(len(pairs), dtype=np.float32)
+        for query, positions in _by_query(pairs).items():
+            ranked = ranker.rank(query, [pairs[row][1] for row in positions], doc_ids=positions)
+            for result in ranked.results:
+                logits[result.document.doc_id] = result.score
+        return logits
+
+    return predict
+
+
 def infinity() -> Predict:
     """infinity's engine without its server, on torch: all queries wait in its queue at once."""
     from infinity_emb import EngineArgs, SyncEngineArray
@@ -194,5 +211,6 @@ CONTENDERS = [
     Contender("FlashRank dynamic int8", flashrank(DYNAMIC), PEERS),
     Contender("fastembed fp32", fastembed(FP32), PEERS),
     Contender("fastembed dynamic int8", fastembed(DYNAMIC), PEERS),
+    Contender("rerankers", rerankers, PEERS),
     Contender("infinity", infinity, INFINITY),
 ]
