@@ -21,7 +21,7 @@ def first_stage_pairs(collection: str, count: int, depth: int = 100) -> list[Pai
         count: How many pairs.
         depth: Documents a query.
     """
-    folder = _data() / "trec-dl" / collection
+    folder = data_folder() / "trec-dl" / collection
     queries, documents = _texts(folder / "queries.jsonl"), _texts(folder / "corpus.jsonl")
     pairs = []
     for line in (folder / "runs" / "bm25.txt").read_text(encoding="utf-8").splitlines():
@@ -33,7 +33,7 @@ def first_stage_pairs(collection: str, count: int, depth: int = 100) -> list[Pai
 
 def documents_of(collection: str) -> list[str]:
     """All documents of a collection."""
-    return list(_texts(_data() / "trec-dl" / collection / "corpus.jsonl").values())
+    return list(_texts(data_folder() / "trec-dl" / collection / "corpus.jsonl").values())
 
 
 def documents_of_length(tokenizer: "Tokenizer", tokens: int, count: int) -> list[str]:
@@ -63,7 +63,8 @@ def _texts(path: Path) -> dict[str, str]:
         return {row["_id"]: row["text"] for row in rows}
 
 
-def _data() -> Path:
+def data_folder() -> Path:
+    """Name the folder of labelled data; without one the process ends with a message."""
     value = os.environ.get("CROSSRANK_DATA")
     if not value:
         sys.exit("CROSSRANK_DATA must name the folder of labelled data (it holds trec-dl/).")

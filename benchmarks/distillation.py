@@ -16,7 +16,6 @@ that of the first 1,000 pairs of dl19: each model in a process of its own, all o
 import argparse
 import itertools
 import json
-import os
 import random
 import sys
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from data import data_folder
 from settings import pin
 
 from crossrank.evaluation.evaluation_set import EvaluationSet
@@ -69,7 +69,7 @@ def main() -> None:
     chosen = parser.parse_args()
     pin()
     chosen.work.mkdir(parents=True, exist_ok=True)
-    data = Path(os.environ["CROSSRANK_DATA"])
+    data = data_folder()
     if chosen.choose:
         task = EvaluationSet.read(data / "trec-dl/dl21", depth=20)
         for count in STUDENTS:

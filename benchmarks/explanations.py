@@ -10,14 +10,12 @@ e.g. one on torch for ``--methods gradients``.
 
 import argparse
 import json
-import os
-import sys
 import time
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from data import data_folder
 from settings import pin
 
 Question = tuple[str, str, int, int]
@@ -48,8 +46,8 @@ def questions(count: int) -> list[Question]:
     """So many questions, evenly spaced."""
     from crossrank.explanation.parts import Parts
 
-    folder = os.environ.get("CROSSRANK_DATA") or sys.exit("CROSSRANK_DATA must name the data.")
-    data = json.loads((Path(folder) / "xquad/xquad.en.json").read_text(encoding="utf-8"))["data"]
+    file = data_folder() / "xquad/xquad.en.json"
+    data = json.loads(file.read_text(encoding="utf-8"))["data"]
     found = []
     for paragraph in (paragraph for article in data for paragraph in article["paragraphs"]):
         text = paragraph["context"]

@@ -11,7 +11,6 @@ faster to read all of them with the cross-encoder than to embed them once for a 
 
 import argparse
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from data import data_folder
 from settings import pin
 
 from crossrank import CrossEncoder
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--bi-encoder", type=Path, required=True)
     chosen = parser.parse_args()
     pin()
-    task = EvaluationSet.read(Path(os.environ["CROSSRANK_DATA"]) / "trec-dl/dl21")
+    task = EvaluationSet.read(data_folder() / "trec-dl/dl21")
     model, encoder = CrossEncoder(), BiEncoder.load(chosen.bi_encoder)
     ids, documents = list(task.documents), list(task.documents.values())
     start = time.perf_counter()

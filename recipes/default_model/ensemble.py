@@ -7,6 +7,7 @@ count: the cosine of the texts' vectors as it was trained to give, and MaxSim of
 Each number is divided by its usual spread over the documents of a query.
 """
 
+import argparse
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,7 +31,12 @@ Similarity = Callable[[Tensor, Tensor], float]
 
 def main() -> None:
     """Measure it on BM25's best 100 of dl21."""
-    task = trec(Path(os.environ["CROSSRANK_DATA"]) / "trec-dl/dl21")
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--data", type=Path, default=os.environ.get("CROSSRANK_DATA"))
+    chosen = options.parse_args()
+    if chosen.data is None:
+        options.error("say where the data is: --data, or the environment variable CROSSRANK_DATA")
+    task = trec(chosen.data / "trec-dl/dl21")
     lists = [
         (task.queries[query], [task.documents[document] for document in found])
         for query, found in task.candidates.items()
