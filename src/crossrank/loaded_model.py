@@ -25,7 +25,7 @@ from crossrank.models.saving import push_model, save_model
 from crossrank.models.tokenizers import load_tokenizer
 from crossrank.scoring import Scorer
 from crossrank.tokenization import Truncation
-from crossrank.types import Precision
+from crossrank.types import Fetcher, Precision
 
 if TYPE_CHECKING:
     from crossrank.evaluation.calibration_maps import Calibration
@@ -76,6 +76,7 @@ class LoadedModel:
         precision: Precision | Literal["auto"] = "auto",
         truncation: Truncation = "longest_first",
         cache: str | Path | Cache | None = None,
+        fetcher: Fetcher | None = None,
     ) -> None:
         """Load a model.
 
@@ -106,6 +107,8 @@ class LoadedModel:
             truncation: ``"longest_first"``, or ``"only_document"`` to keep queries whole.
             cache: A file that remembers logits between calls and processes, or what does so in
                 another way.
+            fetcher: Gives the file at an address, for documents that are images or recordings.
+                Without one nothing is ever fetched.
 
         Raises:
             ModelNotFoundError: There is no such model.
@@ -137,7 +140,7 @@ class LoadedModel:
         )
         self.prompts = {**self.spec.prompts, **(prompts or {})}
         self.default_prompt_name = default_prompt_name or self.spec.default_prompt_name
-        self._tokenizer = load_tokenizer(self.spec, truncation)
+        self._tokenizer = load_tokenizer(self.spec, truncation, fetcher)
         self.activation_fn = activation_fn if activation_fn is not None else self.spec.activation
         self._cache = ScoreCache(cache) if isinstance(cache, str | Path) else cache
         self._load = functools.partial(

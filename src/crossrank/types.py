@@ -1,5 +1,6 @@
 """Small types that every layer shares."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NotRequired, TypedDict
 
@@ -12,6 +13,9 @@ Pair = tuple[str, str]
 AnyPair = tuple[str, Any]
 """A query and a document of any modality: a string, or what ``crossrank.multimodal`` made of an
 image or a recording, which like a string has a length, a hash and ``str()``, its digest."""
+
+Fetcher = Callable[[str], bytes]
+"""Gives the file at an address: what a caller passes who wants documents to be fetched."""
 
 Precision = Literal["fp32", "fp16", "bf16", "int8", "int4"]
 """What the weights of a model are computed in."""

@@ -150,7 +150,7 @@ def test_the_digest_is_that_of_the_content_wherever_it_lies(tmp_path: Path) -> N
         (Path("no-such-file.png"), r"\(no-such-file.png\) cannot be read: No such file"),
         (Path(), "must be a file"),
         ("a.png", "is a text, and this model reads image documents.*pathlib.Path"),
-        ("https://example.org/a.png", "addresses on the network are not fetched"),
+        ("https://example.org/a.png", "addresses on the network are fetched only by"),
         (None, "must be a pathlib.Path.*received None"),
         (7, "received int 7"),
         ({"audio": b"RIFF"}, "is audio, and this model reads image documents"),

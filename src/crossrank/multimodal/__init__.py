@@ -11,5 +11,7 @@ A model of another modality takes them wherever one of texts takes a string:
 - of a vision-language model also a string, or both: ``{"image": ..., "text": ...}``, in the order
   in which the model reads them.
 
-A string is a text, never a path. Nothing is fetched from the network.
+A string is a text, never a path. Nothing is fetched from the network, unless the model is loaded
+with a function that does it, ``CrossEncoder(..., fetcher=fetch)``: it is then given the string that
+stands for an image or a recording, and returns the ``bytes`` of the file.
 """

@@ -17,7 +17,7 @@ from crossrank.multimodal.patches import PatchProcessor
 from crossrank.multimodal.tokenizer import PROCESSOR
 from crossrank.optional import require
 from crossrank.tokenization import Encoded, Ids, PairTokenizer, Truncation, read_text
-from crossrank.types import AnyPair, Patches
+from crossrank.types import AnyPair, Fetcher, Patches
 
 _PROCESSORS = "processor_config.json"
 """Where transformers 5 keeps the settings of all of a model's processors."""
@@ -82,13 +82,20 @@ class ChatTokenizer(PairTokenizer):
     Attributes:
         process: Makes patches of images.
         image_token: Id of the token that stands for a state of an image.
+        fetcher: Gives the file at an address.
     """
 
     process: PatchProcessor
     image_token: int = -1
+    fetcher: Fetcher | None = None
 
     @classmethod
-    def load(cls, spec: ModelSpec, truncation: Truncation = "longest_first") -> Self:
+    def load(
+        cls,
+        spec: ModelSpec,
+        truncation: Truncation = "longest_first",
+        fetcher: Fetcher | None = None,
+    ) -> Self:
         """Load the tokenizer and the image processor of a model's folder.
 
         Raises:
@@ -100,6 +107,7 @@ class ChatTokenizer(PairTokenizer):
         loaded = cls(
             spec.tokenizer_file, spec.template, max_length=spec.max_length, truncation=truncation
         )
+        loaded.fetcher = fetcher
         loaded.image_token = spec.config["image_token_id"]
         file = spec.folder / _PROCESSORS
         settings = read_json(file).get("image_processor") if file.is_file() else None
@@ -142,7 +150,7 @@ class ChatTokenizer(PairTokenizer):
         return message
 
     def _read_image(self, value: Any, where: str) -> Media:
-        media = read_media(value, "image", where)
+        media = read_media(value, "image", where, fetcher=self.fetcher)
         return replace(media, values=3 * min(count_pixels(media), self.process.most))
 
     def encode(

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from crossrank.errors import InputError, describe
+from crossrank.types import Fetcher
 
 Modality = Literal["image", "audio"]
 
@@ -82,7 +83,9 @@ class Media:
             raise InputError(f"{self.name} cannot be read: {error.strerror}.") from error
 
 
-def read_media(value: Any, modality: Modality, where: str, values: int = 1) -> Media:
+def read_media(
+    value: Any, modality: Modality, where: str, values: int = 1, fetcher: Fetcher | None = None
+) -> Media:
     """Check what a caller gave for an image or a recording, without decoding it.
 
     Args:
@@ -90,9 +93,10 @@ def read_media(value: Any, modality: Modality, where: str, values: int = 1) -> M
         modality: What is required.
         where: Names it in messages.
         values: How many numbers the model will read of it.
+        fetcher: Gives the file at an address; without one, addresses are refused.
 
     Raises:
-        InputError: It is nothing of this kind, or a file that does not exist.
+        InputError: It is nothing of this kind, or a file that does not exist or cannot be fetched.
     """
     if isinstance(value, Media):
         _require(value.modality == modality, value.modality, modality, where)
@@ -101,10 +105,13 @@ def read_media(value: Any, modality: Modality, where: str, values: int = 1) -> M
     if isinstance(value, Mapping):
         value, rate = _unwrapped(value, modality, where)
     if isinstance(value, str):
-        raise InputError(
-            f"{where} is a text, and this model reads {modality} documents: {_HINTS[modality]}. "
-            "Name a file by pathlib.Path; addresses on the network are not fetched."
-        )
+        if fetcher is None:
+            raise InputError(
+                f"{where} is a text, and this model reads {modality} documents: "
+                f"{_HINTS[modality]}. Name a file by pathlib.Path; addresses on the network are "
+                "fetched only by a model that is loaded with a fetcher."
+            )
+        value = _fetched(value, fetcher, where)
     if isinstance(value, bytearray | memoryview):
         value = bytes(value)
     if isinstance(value, np.ndarray):
@@ -112,6 +119,18 @@ def read_media(value: Any, modality: Modality, where: str, values: int = 1) -> M
     elif not isinstance(value, Path | bytes) and not (modality == "image" and _is_pillow(value)):
         raise InputError(f"{where} must be {_HINTS[modality]}, received {describe(value)}.")
     return Media(modality, _key(value, where), value, rate, where, values)
+
+
+def _fetched(address: str, fetcher: Fetcher, where: str) -> bytes:
+    named = f"{where} ({address[:200]})"
+    try:
+        content = fetcher(address)
+    # A caller's function raises whatever its library does.
+    except Exception as error:
+        raise InputError(f"{named} cannot be fetched: {type(error).__name__}: {error}.") from error
+    if not isinstance(content, bytes):
+        raise InputError(f"{named}: the fetcher must return bytes, received {describe(content)}.")
+    return content
 
 
 def _require(fits: bool, received: str, modality: str, where: str) -> None:

@@ -14,7 +14,7 @@ from crossrank.multimodal.images import ImageProcessor
 from crossrank.multimodal.media import Media, Modality, read_media
 from crossrank.optional import require
 from crossrank.tokenization import Encoded, Ids, PairTokenizer, Truncation
-from crossrank.types import AnyPair, Floats
+from crossrank.types import AnyPair, Fetcher, Floats
 
 PROCESSOR = "preprocessor_config.json"
 """How documents are prepared; the file and the names in it are those of transformers."""
@@ -33,15 +33,22 @@ class MediaTokenizer(PairTokenizer):
         process: Makes their features.
         shape: Of the features.
         positions: How many states the model computes of them.
+        fetcher: Gives the file at an address.
     """
 
     modality: Modality
     process: Processor
     shape: tuple[int, ...]
     positions: int
+    fetcher: Fetcher | None = None
 
     @classmethod
-    def load(cls, spec: ModelSpec, truncation: Truncation = "longest_first") -> Self:
+    def load(
+        cls,
+        spec: ModelSpec,
+        truncation: Truncation = "longest_first",
+        fetcher: Fetcher | None = None,
+    ) -> Self:
         """Load the tokenizer and the processor of a model's folder.
 
         Raises:
@@ -52,6 +59,7 @@ class MediaTokenizer(PairTokenizer):
         loaded = cls(
             spec.tokenizer_file, spec.template, max_length=spec.max_length, truncation=truncation
         )
+        loaded.fetcher = fetcher
         loaded.modality = cast("Modality", spec.modalities[0])
         for package in _PACKAGES[loaded.modality]:
             require(package, extra="multimodal")
@@ -64,9 +72,10 @@ class MediaTokenizer(PairTokenizer):
         """Check a document before it is encoded; see ``crossrank.multimodal`` for what it may be.
 
         Raises:
-            InputError: It is something else, or a file that does not exist.
+            InputError: It is something else, or a file that does not exist or cannot be fetched.
         """
-        return read_media(document, self.modality, where, int(np.prod(self.shape)))
+        values = int(np.prod(self.shape))
+        return read_media(document, self.modality, where, values, self.fetcher)
 
     def encode(
         self, pairs: Sequence[AnyPair], *, prompt: str | None = None, count_all: bool = False
