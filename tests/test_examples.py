@@ -66,6 +66,29 @@ def test_both_kinds_of_encoders_find_the_moon() -> None:
     )
 
 
+def test_a_folder_is_searched_and_a_question_answered(tmp_path: Path) -> None:
+    for package in ("bm25s", "openai"):
+        pytest.importorskip(package, reason="the extra 'rag' is not installed")
+    from tests.retrieval.chat_server import chat_server
+
+    (tmp_path / "bread.md").write_text("# Bread\n\nBread in France is baked in the capital.")
+    (tmp_path / "cities.md").write_text("# Cities\n\nParis is the capital of France.")
+    question = "What is the capital of France?"
+    with chat_server() as (url, _):
+        lines = run("search_and_answer.py", tmp_path, question, "tiny", url)
+    assert lines[0] == "the best of 2 chunks that BM25 found:"
+    assert lines[1].endswith("cities.md: '# Cities\\n\\nParis is the capital of France.'")
+    assert lines[3].startswith("Paris is the capital of France. [1] ")
+    assert lines[4] == "[1] cities.md, Cities"
+
+
+def test_images_are_ranked_by_what_was_learned() -> None:
+    for package in ("PIL", "torch", "transformers", "datasets", "accelerate"):
+        pytest.importorskip(package, reason="the extras 'train' and 'multimodal' are needed")
+    best = [line.split("-> ")[1][:2] for line in run("rank_images.py")[-3:]]
+    assert best == ["[0", "[2", "[1"]
+
+
 def test_the_sentence_with_the_answer_makes_the_score() -> None:
     first, second, third, gain, span, *_ = run("explain_a_score.py")
     assert float(second.split()[0]) > 1 > max(float(first.split()[0]), float(third.split()[0]))
