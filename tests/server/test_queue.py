@@ -173,6 +173,16 @@ def test_a_small_request_is_served_whole_before_a_large_one_goes_on() -> None:
     run(test)
 
 
+def test_requests_alike_are_answered_in_the_order_in_which_they_came() -> None:
+    async def test() -> None:
+        requests = [[pair(number, 10) for _ in range(8)] for number in range(1, 7)]
+        batches = await batches_of(requests, token_budget=40)
+        # Served in turns, the first would wait for nearly all that the others have.
+        assert batches == [[9], *([number] * 4 for number in range(1, 7) for _ in range(2))]
+
+    run(test)
+
+
 async def batches_of(requests: Sequence[Sequence[Encoded]], **options: Any) -> list[list[int]]:
     """The batches of requests that wait together, after that of a first pair, which is 9."""
     gate = Gate()

@@ -3,9 +3,10 @@
 The queue knows token ids and logits, and nothing of texts, models or HTTP. Whenever a worker is
 free it gets the next batch:
 
-* the request that has been served least so far goes first, and a new one is two batches ahead of
-  all others, so that a large request does not keep small ones waiting; every fourth batch goes to
-  the oldest request, so that small ones cannot starve it either;
+* requests take turns of two batches, and a new one is a turn ahead of all others, so that a large
+  request does not keep small ones waiting; among those that had as many turns the one that came
+  first goes first, since requests alike would all end late if they were served evenly; every fourth
+  batch goes to the oldest request, so that small ones cannot starve a large one;
 * its longest pair decides the padding: pairs that are nearly as long come first, those of other
   requests too unless they have far more left; then its own others, then what else is not much
   shorter;
@@ -32,8 +33,8 @@ from crossrank.types import Floats
 Compute = Callable[[list[Encoded]], Floats]
 """Computes the logits ``[pairs, labels]`` of a batch; called on a thread of its own."""
 
-HEAD_START = 2
-"""Batches by which a new request is ahead of those that are being served."""
+TURN = 2
+"""Batches that a request is served before those are that have had fewer turns."""
 
 OLDEST_EVERY = 4
 """Every so many batches the oldest request goes first."""
@@ -139,6 +140,7 @@ class BatchQueue:
         self.max_pairs = max_pairs
         self.max_wait = max_wait
         self._observe = observe
+        self._turn = TURN * token_budget
         self._workers = len(workers)
         self._free = list(workers)
         self._threads = ThreadPoolExecutor(len(workers), thread_name_prefix="crossrank-forward")
@@ -148,7 +150,7 @@ class BatchQueue:
         self._idle.set()
         self._closing = False
         self._batches = 0
-        self._served = 0  # what the request that went first had been served: a clock
+        self._served = 0  # what the request that was served least had been: a clock
 
     @property
     def waiting(self) -> int:
@@ -177,7 +179,8 @@ class BatchQueue:
                 f"{waiting} pairs wait already, and at most {self.max_pairs} may: try again later.",
             )
         done: asyncio.Future[Floats] = asyncio.get_running_loop().create_future()
-        job = _Job(pairs, done, time.monotonic(), self._served - HEAD_START * self.token_budget)
+        ahead = (self._served // self._turn - 1) * self._turn
+        job = _Job(pairs, done, time.monotonic(), ahead)
         self._jobs.append(job)
         self._idle.clear()
         try:
@@ -219,10 +222,11 @@ class BatchQueue:
     def _next_batch(self, jobs: Sequence[_Job]) -> list[tuple[_Job, int]]:
         """Take the pairs to compute next from those that wait."""
         self._batches += 1
-        order = sorted(jobs, key=lambda job: job.served)  # stable: first come, first served
+        # Stable: first come, first served.
+        order = sorted(jobs, key=lambda job: job.served // self._turn)
         if self._batches % OLDEST_EVERY == 0:
             order.sort(key=lambda job: job is not jobs[0])
-        self._served = max(self._served, order[0].served)
+        self._served = max(self._served, min(job.served for job in jobs))
         first, *others = order
         longest = first.lengths[-1]
         peers = [job for job in order if len(job.waiting) <= PEERS * len(first.waiting)]
