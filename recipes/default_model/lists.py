@@ -94,7 +94,9 @@ def subject(query: str) -> str:
     return NOISE.sub("", NOISE.sub("", query.lower()))
 
 
-def best(queries: Sequence[str], documents: Sequence[str]) -> Iterator[list[int]]:
+def best(
+    queries: Sequence[str], documents: Sequence[str], count: int = FOUND
+) -> Iterator[list[int]]:
     """Find BM25's best documents for each query; thousands of queries a second.
 
     One sparse product for many queries: ``crossrank.retrieval`` answers one query at a time.
@@ -123,7 +125,7 @@ def best(queries: Sequence[str], documents: Sequence[str]) -> Iterator[list[int]
         scores = matrix(asked, (len(block), len(vocabulary))) @ index
         for i in range(len(block)):
             row = scores[[i]]
-            yield row.indices[np.argsort(-row.data, kind="stable")[:FOUND]].tolist()
+            yield row.indices[np.argsort(-row.data, kind="stable")[:count]].tolist()
 
 
 def words(text: str) -> list[str]:
