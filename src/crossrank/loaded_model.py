@@ -108,7 +108,7 @@ class LoadedModel:
             cache: A file that remembers logits between calls and processes, or what does so in
                 another way.
             fetcher: Gives the file at an address, for documents that are images or recordings.
-                Without one nothing is ever fetched.
+                Without one, addresses are refused.
 
         Raises:
             ModelNotFoundError: There is no such model.

@@ -179,8 +179,8 @@ class BatchQueue:
                 f"{waiting} pairs wait already, and at most {self.max_pairs} may: try again later.",
             )
         done: asyncio.Future[Floats] = asyncio.get_running_loop().create_future()
-        ahead = (self._served // self._turn - 1) * self._turn
-        job = _Job(pairs, done, time.monotonic(), ahead)
+        turns = self._served // self._turn - 1  # one fewer than anybody, and all of the next
+        job = _Job(pairs, done, time.monotonic(), turns * self._turn)
         self._jobs.append(job)
         self._idle.clear()
         try:
