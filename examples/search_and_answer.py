@@ -1,6 +1,6 @@
 """Search a folder of documents in two stages, and have the best of it answer a question.
 
-    python examples/search_and_answer.py FOLDER QUESTION [LLM BASE_URL]
+    python examples/search_and_answer.py [FOLDER QUESTION [LLM BASE_URL]]
 
 LLM is the name of a language model at a server of OpenAI's protocol, e.g. llama3.2 at
 http://localhost:11434/v1. Without one the best chunks are printed alone.
@@ -17,7 +17,7 @@ from crossrank.retrieval.answer import Answerer
 from crossrank.retrieval.index import SearchIndex, update
 from crossrank.retrieval.pipeline import RetrieveAndRerank
 
-folder, question, *server = sys.argv[1:]
+folder, question, *server = sys.argv[1:] or ["docs", "How are layers frozen?"]
 with tempfile.TemporaryDirectory() as place:
     # An index is worth keeping: called again, update reads what has changed and nothing else.
     update(Path(folder), Path(place))
