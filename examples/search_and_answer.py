@@ -17,7 +17,7 @@ from crossrank.retrieval.answer import Answerer
 from crossrank.retrieval.index import SearchIndex, update
 from crossrank.retrieval.pipeline import RetrieveAndRerank
 
-folder, question, *server = sys.argv[1:] or ["docs", "How are layers frozen?"]
+folder, question, *server = sys.argv[1:] or ["docs", "What is a calibrated score?"]
 with tempfile.TemporaryDirectory() as place:
     # An index is worth keeping: called again, update reads what has changed and nothing else.
     update(Path(folder), Path(place))

@@ -56,7 +56,7 @@ def ask(
 
     \b
     Examples:
-      crossrank ask "how are layers frozen" --llm llama3.2 --base-url http://localhost:11434/v1
+      crossrank ask "what is a calibrated score" --llm llama3.2 --base-url http://localhost:11434/v1
     """
     from crossrank.optional import require
 

@@ -48,7 +48,7 @@ def search(
 
     \b
     Examples:
-      crossrank search "how are layers frozen"
+      crossrank search "what is a calibrated score"
       crossrank search "refunds" --index papers-index -k 3 --format jsonl
     """
     from crossrank.retrieval.index import SearchIndex
