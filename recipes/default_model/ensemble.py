@@ -8,12 +8,11 @@ Each number is divided by its usual spread over the documents of a query.
 """
 
 import argparse
-import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 from bi_encoders import BGE, E5, MPNET, BiEncoder
+from make import parsed
 from measure import trec
 from numpy.typing import NDArray
 from teacher import List, States, forth, mean, token_states
@@ -32,10 +31,7 @@ Similarity = Callable[[Tensor, Tensor], float]
 def main() -> None:
     """Measure it on BM25's best 100 of dl21."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--data", type=Path, default=os.environ.get("CROSSRANK_DATA"))
-    chosen = options.parse_args()
-    if chosen.data is None:
-        options.error("say where the data is: --data, or the environment variable CROSSRANK_DATA")
+    chosen = parsed(options)
     task = trec(chosen.data / "trec-dl/dl21")
     lists = [
         (task.queries[query], [task.documents[document] for document in found])

@@ -69,13 +69,10 @@ SMOKE = Size(packages=1, passages=300, lists=60, measured=100)
 def main() -> None:
     """Run the stages that are not finished yet."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--data", type=Path, default=os.environ.get("CROSSRANK_DATA"))
     options.add_argument("--smoke", action="store_true", help="a few texts; nothing is embedded")
-    chosen = options.parse_args()
-    if chosen.data is None:
-        options.error("say where the data is: --data, or the environment variable CROSSRANK_DATA")
+    chosen = parsed(options)
     transformers.logging.set_verbosity_error()
-    data, size = Path(chosen.data), SMOKE if chosen.smoke else WHOLE
+    data, size = chosen.data, SMOKE if chosen.smoke else WHOLE
     work = BUILD / "smoke" if chosen.smoke else BUILD
     work.mkdir(parents=True, exist_ok=True)
 
@@ -92,6 +89,15 @@ def main() -> None:
     report(work, encoder, data, size.measured)
     if not chosen.smoke:
         embed(work / "int8", NAME)
+
+
+def parsed(options: argparse.ArgumentParser) -> argparse.Namespace:
+    """Read the arguments of a command, with ``--data``, the folder of labelled data."""
+    options.add_argument("--data", type=Path, default=os.environ.get("CROSSRANK_DATA"))
+    chosen = options.parse_args()
+    if chosen.data is None:
+        options.error("say where the data is: --data, or the environment variable CROSSRANK_DATA")
+    return chosen
 
 
 def stage(target: Path, make: Callable[[Path], object]) -> None:

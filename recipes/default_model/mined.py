@@ -10,7 +10,6 @@ what it takes for answers, right or wrong. The ensemble says how good they are.
 
 import argparse
 import json
-import os
 import random
 import re
 import shutil
@@ -21,7 +20,7 @@ from pathlib import Path
 from corpus import pubmedqa
 from ensemble import spread_out, teach
 from lists import best
-from make import BUILD, HERE, stage
+from make import BUILD, HERE, parsed, stage
 from passages import LONGEST, SHORTEST, good
 from prose import selqa, wikipedia
 from queries import fragment
@@ -40,20 +39,17 @@ Texts = tuple[list[str], list[str]]  # queries, passages
 def main() -> None:
     """Write ``mined.jsonl`` and a recipe beside it."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--data", type=Path, default=os.environ.get("CROSSRANK_DATA"))
     options.add_argument("--work", type=Path, default=BUILD, help="folder of trained, int8")
     options.add_argument("--queries", type=int, help="how many; by default all")
-    chosen = options.parse_args()
-    if chosen.data is None:
-        options.error("say where the data is: --data, or the environment variable CROSSRANK_DATA")
-    work = chosen.work
-    queries, passages = texts(chosen.data, random.Random(5))
-    model = CrossEncoder(work / "int8")
-    stage(
-        work / "mined.jsonl",
-        lambda path: write(mined(queries[: chosen.queries], passages, model), path),
-    )
-    shutil.copy(HERE / "mined.yaml", work)
+    chosen = parsed(options)
+
+    def make(path: Path) -> None:
+        queries, passages = texts(chosen.data, random.Random(5))
+        model = CrossEncoder(chosen.work / "int8")
+        write(mined(queries[: chosen.queries], passages, model), path)
+
+    stage(chosen.work / "mined.jsonl", make)
+    shutil.copy(HERE / "mined.yaml", chosen.work)
 
 
 def texts(data: Path, chance: random.Random) -> Texts:

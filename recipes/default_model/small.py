@@ -8,14 +8,13 @@ Run ``make default-model`` first: it leaves the teacher and its texts in ``build
 
 import argparse
 import json
-import os
 import random
 from collections import Counter
 from pathlib import Path
 
 from datasets import Dataset
 from lists import sampled, trios
-from make import BUILD, add_settings, embed, stage
+from make import BUILD, add_settings, embed, parsed, stage
 from passages import Pair
 from prose import LICENCES, prose
 
@@ -35,15 +34,12 @@ FIRST_STEPS = 1_500  # on manuals and dictionaries alone
 def main() -> None:
     """Write the texts, train, and export int8; what is there is used again."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--data", type=Path, default=os.environ.get("CROSSRANK_DATA"))
     options.add_argument("--work", type=Path, default=BUILD, help="folder of pairs.jsonl, trained")
     options.add_argument("--passages", type=int, default=PASSAGES, help="to choose pairs from")
     options.add_argument("--first-steps", type=int, default=FIRST_STEPS)
     options.add_argument("--steps", type=int, default=-1, help="then; by default one epoch")
     options.add_argument("--embed", action="store_true", help="put it where the library reads it")
-    chosen = options.parse_args()
-    if chosen.data is None:
-        options.error("say where the data is: --data, or the environment variable CROSSRANK_DATA")
+    chosen = parsed(options)
     work, teacher = chosen.work, chosen.work / "trained"
     manuals, texts = work / "manuals.arrow", work / "texts.arrow"
     start, first, model = work / "small-start", work / "small-first", work / "small"

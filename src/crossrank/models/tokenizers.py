@@ -1,5 +1,7 @@
 """The tokenizer of a model, whatever its documents are."""
 
+from typing import cast
+
 from crossrank.errors import InputError
 from crossrank.models.spec import ModelSpec
 from crossrank.optional import require
@@ -36,5 +38,6 @@ def load_tokenizer(
         kind = require("crossrank.multimodal.chat", extra="multimodal").ChatTokenizer
     else:
         kind = require("crossrank.multimodal.tokenizer", extra="multimodal").MediaTokenizer
-    tokenizer: PairTokenizer = kind.load(spec, truncation, fetcher)
-    return tokenizer
+    loaded = kind.load(spec, truncation)
+    loaded.fetcher = fetcher
+    return cast("PairTokenizer", loaded)

@@ -82,7 +82,7 @@ class ChatTokenizer(PairTokenizer):
     Attributes:
         process: Makes patches of images.
         image_token: Id of the token that stands for a state of an image.
-        fetcher: Gives the file at an address.
+        fetcher: Gives the file at an address. May be set.
     """
 
     process: PatchProcessor
@@ -90,12 +90,7 @@ class ChatTokenizer(PairTokenizer):
     fetcher: Fetcher | None = None
 
     @classmethod
-    def load(
-        cls,
-        spec: ModelSpec,
-        truncation: Truncation = "longest_first",
-        fetcher: Fetcher | None = None,
-    ) -> Self:
+    def load(cls, spec: ModelSpec, truncation: Truncation = "longest_first") -> Self:
         """Load the tokenizer and the image processor of a model's folder.
 
         Raises:
@@ -107,7 +102,6 @@ class ChatTokenizer(PairTokenizer):
         loaded = cls(
             spec.tokenizer_file, spec.template, max_length=spec.max_length, truncation=truncation
         )
-        loaded.fetcher = fetcher
         loaded.image_token = spec.config["image_token_id"]
         file = spec.folder / _PROCESSORS
         settings = read_json(file).get("image_processor") if file.is_file() else None

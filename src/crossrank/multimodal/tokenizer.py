@@ -33,7 +33,7 @@ class MediaTokenizer(PairTokenizer):
         process: Makes their features.
         shape: Of the features.
         positions: How many states the model computes of them.
-        fetcher: Gives the file at an address.
+        fetcher: Gives the file at an address. May be set.
     """
 
     modality: Modality
@@ -43,12 +43,7 @@ class MediaTokenizer(PairTokenizer):
     fetcher: Fetcher | None = None
 
     @classmethod
-    def load(
-        cls,
-        spec: ModelSpec,
-        truncation: Truncation = "longest_first",
-        fetcher: Fetcher | None = None,
-    ) -> Self:
+    def load(cls, spec: ModelSpec, truncation: Truncation = "longest_first") -> Self:
         """Load the tokenizer and the processor of a model's folder.
 
         Raises:
@@ -59,7 +54,6 @@ class MediaTokenizer(PairTokenizer):
         loaded = cls(
             spec.tokenizer_file, spec.template, max_length=spec.max_length, truncation=truncation
         )
-        loaded.fetcher = fetcher
         loaded.modality = cast("Modality", spec.modalities[0])
         for package in _PACKAGES[loaded.modality]:
             require(package, extra="multimodal")
