@@ -147,3 +147,13 @@ def test_an_index_that_nothing_changed_in_is_left_alone(documents: Path, tmp_pat
     before = {file: file.stat().st_mtime_ns for file in index.rglob("*")}
     assert update(documents, index).chunks == 2
     assert {file: file.stat().st_mtime_ns for file in index.rglob("*")} == before
+
+
+def test_where_every_file_is_left_out_the_reasons_are_told(tmp_path: Path) -> None:
+    documents = tmp_path / "docs"
+    documents.mkdir()
+    (documents / "rows.jsonl").write_text('{"body": "no column text"}\n')
+    with pytest.raises(
+        InputError, match=r"no documents with text.*rows.jsonl, line 1: 'text' must"
+    ):
+        update(documents, tmp_path / "index")

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +20,9 @@ from crossrank.text_files import stem_suffix, write_whole
 VERSION = 1
 SETTINGS = "settings.json"
 MANIFEST = "manifest.jsonl"
+
+TOLD = 5
+"""Files of which is said why they were left out, where none is left to index."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,10 @@ def update(
             failed[name] = str(error)
         read += 1
     # The manifest is written last: where there is one, all that it names is indexed.
-    chunks = _count(folder) if now and now == before else _finish(folder, now, settings, progress)
+    if now and now == before:
+        chunks = _count(folder)
+    else:
+        chunks = _finish(folder, now, failed, settings, progress)
     _forget_all_but(folder, now)
     return Update(
         read=read,
@@ -270,6 +277,7 @@ def _write_chunks(store: Path, path: Path, settings: IndexSettings) -> None:
 def _finish(
     folder: Path,
     files: dict[str, dict[str, Any]],
+    failed: dict[str, str],
     settings: IndexSettings,
     progress: Callable[[str], object],
 ) -> int:
@@ -285,7 +293,8 @@ def _finish(
     with StoredTexts.write(folder / "chunks", (chunk.to_json() for chunk in chunks())) as stored:
         count = len(stored)
         if not count:
-            raise InputError("There are no documents with text to index.")
+            told = "".join(f" Left out: {reason}" for reason in islice(failed.values(), TOLD))
+            raise InputError(f"There are no documents with text to index.{told}")
     with StoredTexts.write(folder / "documents", (chunk.searchable for chunk in chunks())) as texts:
         open_retriever(folder, texts, settings.retriever, settings.bi_encoder, progress=progress)
     lines = (json.dumps({"path": name, **entry}) for name, entry in files.items())
