@@ -1,7 +1,6 @@
 """Questions with sentences that do or do not answer them, from ``CROSSRANK_DATA``."""
 
 import csv
-import os
 import random
 import sys
 from collections.abc import Iterator
@@ -9,6 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from crossrank.evaluation.evaluation_set import EvaluationSet
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from data import data_folder
 
 LONGEST, MOST_POSITIVES = 8, 4
 """Documents a training list has at most, and how many of them are positive."""
@@ -45,7 +47,7 @@ def test_set() -> EvaluationSet:
 def answered(name: str) -> Iterator[Question]:
     """Yield the questions of a file that have both an answer and a sentence that is none."""
     questions: dict[str, Question] = {}
-    for text, document, label in _rows(_folder() / name):
+    for text, document, label in _rows(data_folder() / "answer-selection" / name):
         question = questions.setdefault(text, Question(text, [], []))
         question.documents.append(document)
         question.labels.append(label)
@@ -74,10 +76,3 @@ def _shortened(question: Question, draw: random.Random) -> Question:
         [question.documents[place] for place in kept],
         [question.labels[place] for place in kept],
     )
-
-
-def _folder() -> Path:
-    folder = os.environ.get("CROSSRANK_DATA")
-    if not folder:
-        sys.exit("CROSSRANK_DATA must name the folder of labelled data.")
-    return Path(folder) / "answer-selection"

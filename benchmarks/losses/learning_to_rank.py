@@ -8,7 +8,6 @@ stop, the same one for all losses and for LightGBM.
 """
 
 import copy
-import os
 import sys
 import time
 from pathlib import Path
@@ -23,6 +22,9 @@ from torch import Tensor, nn
 from variants import CONTRASTIVE, LISTWISE, PAIRWISE, POINTWISE, Variant
 
 from crossrank.losses import make_loss
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from data import data_folder
 
 SEEDS = [0, 1, 2]
 HELD_OUT, EPOCHS, BATCH = 0.2, 60, 16
@@ -54,10 +56,7 @@ class Queries(NamedTuple):
 
     @classmethod
     def read(cls, name: str) -> "Queries":
-        folder = os.environ.get("CROSSRANK_DATA")
-        if not folder:
-            sys.exit("CROSSRANK_DATA must name the folder of labelled data.")
-        home = Path(folder) / "lightgbm-lambdarank"
+        home = data_folder() / "lightgbm-lambdarank"
         features, grades = load_svmlight_file(str(home / name), n_features=301, zero_based=True)
         return cls(features.toarray(), grades, np.loadtxt(home / f"{name}.query", dtype=int))
 
