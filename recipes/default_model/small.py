@@ -10,13 +10,15 @@ import argparse
 import json
 import random
 from collections import Counter
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from datasets import Dataset
 from lists import sampled, trios
 from make import BUILD, add_settings, embed, parsed, stage
 from passages import Pair
-from prose import LICENCES, prose
+from prose import LICENCES, lessons, prose
 
 from crossrank.quantization import export
 from crossrank.training.distill import train_student
@@ -28,7 +30,12 @@ PASSAGES = 45_000
 CALIBRATED = 600  # pairs, for int8
 LAYERS = (0, 4, 5)
 """What it begins as: without training, the best three (``benchmarks/distillation.py --choose``)."""
-FIRST_STEPS = 1_500  # on manuals and dictionaries alone
+STAGES = (
+    ("small-first", "manuals", 1_500),
+    ("small-second", "texts", 2_500),
+    ("small", "lessons", 1_000),
+)
+"""Models that come one out of the other: name, what it reads, steps of 48 pairs."""
 
 
 def main() -> None:
@@ -36,19 +43,24 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--work", type=Path, default=BUILD, help="folder of pairs.jsonl, trained")
     options.add_argument("--passages", type=int, default=PASSAGES, help="to choose pairs from")
-    options.add_argument("--first-steps", type=int, default=FIRST_STEPS)
-    options.add_argument("--steps", type=int, default=-1, help="then; by default one epoch")
+    options.add_argument("--steps", type=int, help="of every stage; for a try")
     options.add_argument("--embed", action="store_true", help="put it where the library reads it")
     chosen = parsed(options)
     work, teacher = chosen.work, chosen.work / "trained"
-    manuals, texts = work / "manuals.arrow", work / "texts.arrow"
-    start, first, model = work / "small-start", work / "small-first", work / "small"
-    stage(manuals, lambda path: write_texts(manual_pairs(work, chosen.passages), path))
-    stage(texts, lambda path: write_texts(all_pairs(work, chosen.data, chosen.passages), path))
-    stage(start, lambda path: cut(teacher, path))
-    stage(first, lambda path: learn(start, teacher, manuals, path, chosen.first_steps))
-    stage(model, lambda path: learn(first, teacher, texts, path, chosen.steps))
-    stage(work / "small-int8", lambda path: quantise(model, texts, path))
+    texts = {
+        "manuals": lambda: manual_pairs(work, chosen.passages),
+        "texts": lambda: all_pairs(work, chosen.data, chosen.passages),
+        "lessons": lambda: counted(lessons(BUILD, random.Random(4)), work / "lessons.json"),
+    }
+    model = work / "small-start"
+    stage(model, lambda path: cut(teacher, path))
+    for name, read, steps in STAGES:
+        file = work / f"{read}.arrow"
+        stage(file, lambda path, pairs=texts[read]: write_texts(pairs(), path))
+        learnt = partial(learn, model, teacher, file, steps=chosen.steps or steps)
+        model = work / name
+        stage(model, learnt)
+    stage(work / "small-int8", lambda path: quantise(model, file, path))
     if chosen.embed:
         embed(work / "small-int8", "small")
 
@@ -61,14 +73,20 @@ def manual_pairs(work: Path, passages: int) -> list[Pair]:
 
 
 def all_pairs(work: Path, data: Path, passages: int) -> list[Pair]:
-    """Add prose about the world; ``prose.json`` says how much from where."""
-    sources, told = zip(*prose(data, work, random.Random(2)), strict=True)
-    table = {
+    """Add prose about the world to them."""
+    told = counted(prose(data, work, random.Random(2)), work / "prose.json")
+    return [*manual_pairs(work, passages), *told]
+
+
+def counted(pairs: Iterable[tuple[str, Pair]], table: Path) -> list[Pair]:
+    """Take pairs without their sources, and write how many there are of each."""
+    sources, found = zip(*pairs, strict=True)
+    counts = {
         name: {"licence": LICENCES[name], "pairs": count}
         for name, count in Counter(sources).items()
     }
-    (work / "prose.json").write_text(json.dumps(table, indent=2) + "\n")
-    return [*manual_pairs(work, passages), *told]
+    table.write_text(json.dumps(counts, indent=2) + "\n")
+    return list(found)
 
 
 def write_texts(pairs: list[Pair], target: Path) -> None:
@@ -89,7 +107,7 @@ def cut(teacher: Path, folder: Path) -> None:
     model.save(folder, "sigmoid")
 
 
-def learn(start: Path, teacher: Path, texts: Path, folder: Path, steps: int = -1) -> None:
+def learn(start: Path, teacher: Path, texts: Path, folder: Path, steps: int) -> None:
     """Learn the teacher's states; an interrupted run goes on.
 
     Args:
@@ -97,13 +115,12 @@ def learn(start: Path, teacher: Path, texts: Path, folder: Path, steps: int = -1
         teacher: The trained model of six layers.
         texts: What ``write_texts`` wrote.
         folder: The folder to write.
-        steps: How many; one epoch by default.
+        steps: How many.
     """
     arguments = {
         "learning_rate": 1e-3,
         "adam_beta2": 0.98,
         "per_device_train_batch_size": 48,
-        "num_train_epochs": 1,
         "max_steps": steps,
         "save_steps": 100,
         "save_total_limit": 1,
