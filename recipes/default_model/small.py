@@ -74,7 +74,7 @@ def manual_pairs(work: Path, passages: int) -> list[Pair]:
 
 def all_pairs(work: Path, data: Path, passages: int) -> list[Pair]:
     """Add prose about the world to them."""
-    told = counted(prose(data, work, random.Random(2)), work / "prose.json")
+    told = counted(prose(data, BUILD, random.Random(2)), work / "prose.json")
     return [*manual_pairs(work, passages), *told]
 
 
