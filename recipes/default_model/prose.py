@@ -3,7 +3,7 @@
 import json
 import random
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import books
@@ -45,16 +45,15 @@ def lessons(build: Path, chance: random.Random) -> Iterator[tuple[str, Pair]]:
     """
     modules = list(books.modules(build))
     sources = {
-        "openstax": [pair for m in modules for pair in (*books.sections(m), *books.terms(m))],
-        "medquad": list(questions.medquad(build)),
-        "boolq": list(questions.boolq(build)),
+        "openstax": usable(p for m in modules for p in (*books.sections(m), *books.terms(m))),
+        "medquad": usable(questions.medquad(build)),
+        "boolq": usable(questions.boolq(build)),
     }
     for source, found in sources.items():
-        usable = [pair for pair in dict.fromkeys(found) if good(*pair)]
-        for pair in trios(chance.sample(usable, min(len(usable), MOST)), chance):
+        for pair in trios(chance.sample(found, min(len(found), MOST)), chance):
             yield source, pair
-    known = [pair for found in (*sources.values(), wikipedia(build)) for pair in found]
-    answers = list(dict.fromkeys(passage for query, passage in known if good(query, passage)))
+    known = (*sources.values(), usable(wikipedia(build)))
+    answers = list(dict.fromkeys(passage for found in known for _, passage in found))
     asked_of = {
         "natural-questions": list(dict.fromkeys(questions.natural_questions(build))),
         "openstax": [question for m in modules for question in books.questions(m)],
@@ -63,6 +62,11 @@ def lessons(build: Path, chance: random.Random) -> Iterator[tuple[str, Pair]]:
         for query, places in zip(queries, best(queries, answers), strict=True):
             for place in places[:3]:
                 yield source, (query, answers[place])
+
+
+def usable(pairs: Iterable[Pair]) -> list[Pair]:
+    """Take the good ones, each once."""
+    return [pair for pair in dict.fromkeys(pairs) if good(*pair)]
 
 
 def wikipedia(build: Path) -> Iterator[Pair]:
