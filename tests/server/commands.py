@@ -30,7 +30,7 @@ class Command:
         self.process = start("serve", "--port", "0", *arguments, text=True)
         self.log: list[dict[str, Any]] = []
         self.rest: list[str] = []
-        self._reader = threading.Thread(target=self._read)
+        self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     @property
@@ -51,7 +51,8 @@ class Command:
     def wait(self) -> int:
         """Wait for the end, and give the exit code."""
         code = self.process.wait(NEVER)
-        self._reader.join()
+        self._reader.join(NEVER)
+        assert not self._reader.is_alive(), "a process that it started goes on"
         return code
 
     def until_ready(self) -> None:

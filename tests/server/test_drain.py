@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.server.commands import NEVER, Command, serving
+from tests.server.live import until
 
 ASK = {"query": "w1", "documents": ["w1", "w2"]}
 
@@ -17,11 +18,15 @@ ASK = {"query": "w1", "documents": ["w1", "w2"]}
 def pids_of_workers(command: Command) -> set[int]:
     """The processes that answer: children of the command that serve."""
     children = Path(f"/proc/{command.process.pid}/task/{command.process.pid}/children").read_text()
-    return {
-        int(pid)
-        for pid in children.split()
-        if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    }
+    return {int(pid) for pid in children.split() if b"spawn_main" in command_line(int(pid))}
+
+
+def command_line(pid: int) -> bytes:
+    """What a process was started with; nothing if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def test_what_was_taken_is_answered_before_the_end() -> None:
@@ -94,4 +99,17 @@ def test_a_worker_that_is_killed_comes_back(constant: str) -> None:
         text = httpx.get(f"{url}/metrics", timeout=NEVER).text
         assert 'crossrank_documents_total{model="constant"} ' in text
         assert command.stop() == 0
+    assert command.rest == []
+
+
+def test_workers_do_not_outlive_a_supervisor_that_is_killed(constant: str) -> None:
+    with serving("--workers", "2", "--backend", "constant", "--model", constant) as command:
+        command.until_ready()
+        until(lambda: len(pids_of_workers(command)) == 2)
+        workers = pids_of_workers(command)
+        command.process.kill()
+        assert command.wait() == -signal.SIGKILL
+        until(lambda: not any(map(command_line, workers)))
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{command.url}/health")
     assert command.rest == []

@@ -4,12 +4,14 @@ import asyncio
 import json
 import logging
 import logging.config
+import multiprocessing
 import os
 import signal
 import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Thread
 from types import FrameType
 from typing import Any
 
@@ -69,6 +71,7 @@ def serve(config: Path | None, flags: Mapping[str, Any], workers: int) -> None:
 def app_of_environment() -> ASGIApp:
     """Make the application in a process that ``serve`` started."""
     logging.captureWarnings(True)
+    Thread(target=_leave_with_supervisor, daemon=True).start()
     app = create_app(Settings(**json.loads(os.environ[VARIABLE])))
 
     async def plain(scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,6 +83,13 @@ def app_of_environment() -> ASGIApp:
         await app(scope, receive, shorten if scope["type"] == "lifespan" else send)
 
     return plain
+
+
+def _leave_with_supervisor() -> None:
+    """End well once the supervisor is gone: nobody else would, and the port would stay taken."""
+    if supervisor := multiprocessing.parent_process():
+        supervisor.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _serve_here(settings: Settings, listener: socket.socket) -> None:
