@@ -6,11 +6,8 @@
 ``recipes/default_model`` leaves them: ``build/default_model/trained`` and
 ``build/default_model/pairs.jsonl``. Each query gets hard negatives and documents drawn at random;
 the teacher's int8 file scores them all; each student begins as some of the teacher's layers and
-learns the scores. All are compared in int8. ``--choose`` tries every
+learns the scores. All are compared in int8 (``students.py``). ``--choose`` tries every
 choice of layers that keeps the last one, without training.
-
-Quality is nDCG@10 over BM25's best 100 of ``trec-dl`` (dl21 to choose by, dl19 to report). Speed is
-that of the first 1,000 pairs of dl19: each model in a process of its own, all of them in turn.
 """
 
 import argparse
@@ -19,20 +16,17 @@ import json
 import random
 import sys
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
 from data import data_folder
 from settings import pin
+from students import MEASURE, table
 
 from crossrank.evaluation.evaluation_set import EvaluationSet
 from crossrank.evaluation.evaluators import RankingEvaluator
-from crossrank.evaluation.significance import bootstrap, compare
 from crossrank.quantization import export
-from crossrank.quantization.export import FILES
-from crossrank.quantization.measure import measure
 from crossrank.training.columns import Examples
 from crossrank.training.distill import open_teacher, train_student
 from crossrank.training.mini_batches import Scorer, plan
@@ -44,12 +38,8 @@ from crossrank.training.soft_labels import soft_labels
 from crossrank.training.student import keep_layers
 from crossrank.types import Floats, Pair
 
-MEASURE = "nDCG@10"
 STUDENTS = {2: (3, 5), 3: (0, 4, 5)}
 """Layers by number of layers, as ``--choose`` found them best."""
-TIMED_PAIRS = 1000
-ROUNDS = 3
-"""How often speed is measured."""
 
 
 def main() -> None:
@@ -69,9 +59,8 @@ def main() -> None:
     chosen = parser.parse_args()
     pin()
     chosen.work.mkdir(parents=True, exist_ok=True)
-    data = data_folder()
     if chosen.choose:
-        task = EvaluationSet.read(data / "trec-dl/dl21", depth=20)
+        task = EvaluationSet.read(data_folder() / "trec-dl/dl21", depth=20)
         for count in STUDENTS:
             say(f"{count} layers, untrained, dl21@20", choose(chosen.teacher, count, task)[:6])
         return
@@ -82,10 +71,10 @@ def main() -> None:
     for count, layers in STUDENTS.items():
         models[count] = chosen.work / f"student-{count}"
         distil(chosen, layers, taught, models[count])
-    tasks = {
-        name: EvaluationSet.read(data / "trec-dl" / name, depth=100) for name in ("dl21", "dl19")
-    }
-    say("results", table(models, tasks, pairs, chosen.work))
+    folders = [
+        reduced(folder, chosen.work / f"int8-{count}", pairs) for count, folder in models.items()
+    ]
+    say("results", table(folders))
 
 
 def say(title: str, value: Any) -> None:
@@ -181,49 +170,6 @@ def reduced(model: Path, out: Path, pairs: list[Pair]) -> Path:
     if not out.exists():
         export(model, out, "int8", pairs=pairs, rounds=1)
     return out
-
-
-def table(
-    models: dict[int, Path], tasks: dict[str, EvaluationSet], pairs: list[Pair], work: Path
-) -> list[dict[str, Any]]:
-    """Measure every model in int8, as they ship."""
-    folders = {
-        count: reduced(folder, work / f"int8-{count}", pairs) for count, folder in models.items()
-    }
-    timed = tasks["dl19"].pairs()[:TIMED_PAIRS]
-    rounds = [
-        {
-            count: measure(folder, "int8", timed)[0].pairs_per_second
-            for count, folder in folders.items()
-        }
-        for _ in range(ROUNDS)
-    ]
-    values = {
-        (count, name): ndcg(folder, task)
-        for count, folder in folders.items()
-        for name, task in tasks.items()
-    }
-    rows = []
-    for count, folder in folders.items():
-        row: dict[str, Any] = {
-            "layers": count,
-            "mb": round((folder / FILES["int8"]).stat().st_size / 1e6, 1),
-            "pairs_per_s": round(median(speeds[count] for speeds in rounds)),
-            "speedup": round(median(speeds[count] / speeds[6] for speeds in rounds), 2),
-        }
-        for name in tasks:
-            own, teacher = values[count, name], values[6, name]
-            row[name] = str(bootstrap(own))
-            row[f"{name}_kept"] = f"{np.mean(own) / np.mean(teacher):.1%}"
-            row[f"{name}_less_teacher"] = str(compare(teacher, own).difference)
-        rows.append(row)
-    return rows
-
-
-def ndcg(folder: Path, task: EvaluationSet) -> list[float]:
-    """Measure nDCG@10 of each query."""
-    _, logits = measure(folder, "int8", task.pairs())
-    return RankingEvaluator(task, [MEASURE]).judge(logits).each[MEASURE]
 
 
 if __name__ == "__main__":

@@ -124,5 +124,8 @@ def unpacked(package: str, build: Path) -> Path:
         if not any(downloads.glob(f"{package}_*.deb")):
             subprocess.run(["apt-get", "download", package], cwd=downloads, check=True)
         archive = next(downloads.glob(f"{package}_*.deb"))
-        subprocess.run(["dpkg-deb", "-x", archive, folder], check=True)
+        unfinished = folder.with_name(f"unfinished-{package}")
+        unfinished.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["dpkg-deb", "-x", archive, unfinished], check=True)
+        unfinished.rename(folder)
     return folder

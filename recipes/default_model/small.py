@@ -1,8 +1,9 @@
 """A small model: three layers that learn the token states of the default model's six.
 
-    CROSSRANK_DATA=FOLDER python recipes/default_model/small.py
-    crossrank compare FOLDER default build/default_model/small-int8
+    CROSSRANK_DATA=FOLDER python recipes/default_model/small.py --two-layers
+    python benchmarks/students.py build/default_model/int8 build/default_model/small*-int8
 
+With ``--two-layers`` it makes a model of two layers out of that one, too: ``small-two-int8``.
 Run ``make default-model`` first: it leaves the teacher and its texts in ``build/default_model``.
 """
 
@@ -36,6 +37,9 @@ STAGES = (
     ("small", "lessons", 1_000),
 )
 """Models that come one out of the other: name, what it reads, steps of 48 pairs."""
+TWO_LAYERS = (0, 2)
+"""Of the small model."""
+TWO_STEPS = 340
 
 
 def main() -> None:
@@ -44,6 +48,7 @@ def main() -> None:
     options.add_argument("--work", type=Path, default=BUILD, help="folder of pairs.jsonl, trained")
     options.add_argument("--passages", type=int, default=PASSAGES, help="to choose pairs from")
     options.add_argument("--steps", type=int, help="of every stage; for a try")
+    options.add_argument("--two-layers", action="store_true", help="one of two layers, too")
     options.add_argument("--embed", action="store_true", help="put it where the library reads it")
     chosen = parsed(options)
     work, teacher = chosen.work, chosen.work / "trained"
@@ -53,7 +58,7 @@ def main() -> None:
         "lessons": lambda: counted(lessons(BUILD, random.Random(4)), work / "lessons.json"),
     }
     model = work / "small-start"
-    stage(model, lambda path: cut(teacher, path))
+    stage(model, lambda path: cut(teacher, LAYERS, path))
     for name, read, steps in STAGES:
         file = work / f"{read}.arrow"
         stage(file, lambda path, pairs=texts[read]: write_texts(pairs(), path))
@@ -61,6 +66,11 @@ def main() -> None:
         model = work / name
         stage(model, learnt)
     stage(work / "small-int8", lambda path: quantise(model, file, path))
+    if chosen.two_layers:
+        start, two = work / "small-two-start", work / "small-two"
+        stage(start, lambda path: cut(model, TWO_LAYERS, path))
+        stage(two, partial(learn, start, teacher, file, steps=chosen.steps or TWO_STEPS))
+        stage(work / "small-two-int8", lambda path: quantise(two, file, path))
     if chosen.embed:
         embed(work / "small-int8", "small")
 
@@ -100,10 +110,10 @@ def write_texts(pairs: list[Pair], target: Path) -> None:
     write_rows(rows(), target, "pairs")
 
 
-def cut(teacher: Path, folder: Path) -> None:
+def cut(whole: Path, layers: tuple[int, ...], folder: Path) -> None:
     """Take the other layers out."""
-    model = TrainableModel.load(teacher)
-    keep_layers(model, LAYERS)
+    model = TrainableModel.load(whole)
+    keep_layers(model, layers)
     model.save(folder, "sigmoid")
 
 
