@@ -93,6 +93,23 @@ def test_what_is_not_reranked_stays_below(
     assert [path.name for path in tmp_path.glob("*partial*")] == []
 
 
+def test_a_run_that_cannot_be_written_fails_before_the_model_works(
+    invoke: Invoke, model: list[str], collection: Path, tmp_path: Path
+) -> None:
+    (collection / "run.txt").unlink()
+    with (collection / "corpus.jsonl").open("a") as corpus:
+        corpus.write('{"_id": "far off", "text": "w1 w2"}\n')
+    out, page = tmp_path / "reranked.txt", tmp_path / "page.html"
+    result = invoke("evaluate", collection, *model, "--run", out, "--report", page)
+    assert result.exit_code == 1
+    assert "the id must be one word, received 'far off'" in result.stderr
+    assert "pairs of 8 queries" not in result.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["collection"]
+    result = invoke("evaluate", collection, *model, "--run", out.with_suffix(".jsonl"))
+    assert result.exit_code == 0, result.stderr
+    assert set(read_run(out.with_suffix(".jsonl"))["q1"]) == {"good", "half", "far", "far off"}
+
+
 def test_depths(invoke: Invoke, model: list[str], collection: Path) -> None:
     result = invoke("evaluate", collection, *model, "--measure", "RR", "--depth", "3,1,2")
     table = {

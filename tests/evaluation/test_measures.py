@@ -64,6 +64,19 @@ def test_equal_scores_are_ordered_alike_by_all_measures(documents: str) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("others", "rank"),
+    [({"z": 1.0, "y": 0.5}, 2), ({"z": 1.0, "y": 1.0}, 2), ({"z": 1e300}, 3)],
+)
+def test_scores_are_compared_in_single_precision(others: dict, rank: int) -> None:
+    run = {"q": {"a": 20.0000003, "b": 20.0000001, **others}}
+    values = measure(run, {"q": {"a": 1}}, ["RR", "RR@10", f"P@{rank}"])
+    assert values == pytest.approx({"RR": 1 / rank, "RR@10": 1 / rank, f"P@{rank}": 1 / rank})
+    pytrec_eval = pytest.importorskip("pytrec_eval")
+    reference = pytrec_eval.RelevanceEvaluator({"q": {"a": 1}}, ["recip_rank"]).evaluate(run)
+    assert reference["q"]["recip_rank"] == pytest.approx(1 / rank)
+
+
 ALL = ["nDCG@10", "AP", "RR@10", "P@1", "Judged@10", "NumRet", "Bpref", "infAP", "Rprec"]
 
 

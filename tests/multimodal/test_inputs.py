@@ -136,6 +136,25 @@ def test_the_digest_is_that_of_the_content_wherever_it_lies(tmp_path: Path) -> N
     assert str(one) == str(other) == str(read_media(content, "image", WHERE))
 
 
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_16_bits_a_pixel_keep_their_shades(kind: str) -> None:
+    ramp = np.linspace(0, 65535, 256).round().astype(np.uint16).reshape(16, 16)
+    made = Image.fromarray(ramp)
+    file = BytesIO()
+    made.save(file, kind)
+    expected = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
+    for given in (made, file.getvalue()):
+        np.testing.assert_array_equal(image(given), expected)
+
+
+def test_a_sampling_rate_that_shares_no_divisor_costs_no_more() -> None:
+    high, exact = (
+        audio({"array": tone(440, rate=rate), "sampling_rate": rate}) for rate in (999_983, 48_000)
+    )
+    # A hundred-thousandth of the pitch is off: .02 radians after half a second.
+    np.testing.assert_allclose(high[100:3900], exact[100:3900], atol=0.03)
+
+
 @pytest.mark.parametrize(
     ("document", "message"),
     [
@@ -163,7 +182,9 @@ def test_the_digest_is_that_of_the_content_wherever_it_lies(tmp_path: Path) -> N
         (np.array([["a"]]), "must hold numbers"),
         (np.full((4, 4), 300, np.int64), "pixels of uint8 or floats, received int64"),
         (np.full((4, 4), 2.0), "pixels from 0 to 1"),
-        (np.full((4, 4), np.nan), "pixels from 0 to 1"),
+        (np.full((4, 4), np.nan), "NaN or infinity"),
+        (Image.fromarray(np.full((4, 4), 70_000, np.int32)), "8 or 16 bits .* mode 'I'"),
+        (Image.fromarray(np.full((4, 4), 0.5, np.float32)), "8 or 16 bits .* mode 'F'"),
     ],
     ids=lambda value: None if isinstance(value, str) else repr(value)[:30],
 )
@@ -188,6 +209,9 @@ def test_a_bad_image_is_named(document: Any, message: str) -> None:
         ({"array": tone(440), "sampling_rate": 0}, "sampling_rate in hertz, received int 0"),
         ({"array": tone(440), "sampling_rate": "8k"}, "sampling_rate in hertz, received str"),
         ({"array": np.array([0.0, np.inf]), "sampling_rate": RATE}, "NaN or infinity"),
+        ({"array": [3000, -3000], "sampling_rate": RATE}, "8, 16 or 32 bits, .* received int64"),
+        ({"array": [3000.5, -9.0], "sampling_rate": RATE}, "from -1 to 1 as floats.* up to 3000.5"),
+        (wav(tone(440), rate=16_000_001), "at most 1,000,000 Hz, received 16,000,001"),
         ("seven", "is a text, and this model reads audio documents"),
         ({"image": b"x"}, "is image, and this model reads audio documents"),
         (Image.fromarray(picture("red")), "must be a pathlib.Path, bytes, or {'array'"),

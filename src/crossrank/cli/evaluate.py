@@ -108,6 +108,8 @@ def evaluate(
     from crossrank.cli.collections import open_collection
 
     task = open_collection(data[0], max(KEPT, *depths), first_stage)
+    if run is not None:
+        _check_run(run, task)
     encoder = options.load_model(
         model,
         backend=backend,
@@ -310,11 +312,24 @@ def _candidates(run: "Run") -> float:
     return round(sum(map(len, run.values())) / max(1, len(run)), 1)
 
 
+def _check_run(out: Path, task: "EvaluationSet") -> None:
+    """Write the first stage there, so that what no file can hold is told before the model works."""
+    from crossrank.evaluation.trec import write_run
+
+    trial = _partial(out)
+    write_run(trial, task.candidates)
+    trial.unlink()
+
+
+def _partial(out: Path) -> Path:
+    return out.with_name(f"partial.{out.name}")  # its ending says what is written
+
+
 def _write_run(task: "EvaluationSet", logits: "Run", depth: int, out: Path) -> None:
     from crossrank.evaluation.depth import rerank
     from crossrank.evaluation.trec import write_run
 
-    partial = out.with_name(f"partial.{out.name}")  # its ending says what is written
+    partial = _partial(out)
     write_run(partial, rerank(task.candidates, logits, depth))
     partial.replace(out)
     say(f"Written to {out}.")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from crossrank.errors import InputError
+from crossrank.evaluation.runs import as_trec_eval_reads
 from crossrank.optional import require
 from crossrank.types import Qrels, Run
 
@@ -23,7 +24,7 @@ def measure(run: Run, qrels: Qrels, measures: Sequence[str]) -> dict[str, float]
 
     A judged query that is missing from the run counts as 0, a query without judgements does not
     count. Grades below 0 are no more relevant than 0. Equal scores are ordered as trec_eval does,
-    the greater document id first.
+    the greater document id first; those that differ only beyond single precision are equal.
 
     Args:
         run: ``run[query_id][doc_id]`` = score.
@@ -139,9 +140,10 @@ def _safe_scores(query: str, scores: dict[str, float]) -> dict[str, float]:
                     f"Scores must be numbers: the document {document!r} of the query {query!r} "
                     "has NaN."
                 )
-    if len(set(scores.values())) == len(scores):
+    read = as_trec_eval_reads(scores)
+    if len(set(read.values())) == len(read):
         return scores
-    ascending = sorted(scores, key=lambda document: (scores[document], document))
+    ascending = sorted(read, key=lambda document: (read[document], document))
     return {document: float(place) for place, document in enumerate(ascending)}
 
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from crossrank.errors import InputError, UnsupportedModelError
-from crossrank.multimodal.media import Media
+from crossrank.multimodal.media import MAX_SAMPLING_RATE, Media
 from crossrank.optional import require
 from crossrank.types import Floats
 
@@ -233,7 +233,8 @@ def read_audio(media: Media, sampling_rate: int, samples: int) -> Floats:
     if not np.isfinite(found).all():
         raise InputError(f"{media.name} must hold finite samples, and holds NaN or infinity.")
     if rate != sampling_rate:
-        ratio = Fraction(sampling_rate, rate)
+        # The filter is as long as the larger number: an odd rate is taken for one near it.
+        ratio = Fraction(sampling_rate, rate).limit_denominator(1000)
         resample = require("scipy.signal", extra="multimodal").resample_poly
         found = resample(found, ratio.numerator, ratio.denominator)
     return np.asarray(found[:samples], dtype=np.float32)
@@ -244,7 +245,7 @@ def _decode(media: Media, samples: int, sampling_rate: int) -> tuple[Floats, int
     try:
         with media.open() as opened, soundfile.SoundFile(opened) as file:
             rate, channels, length = file.samplerate, file.channels, file.frames
-            if channels == 1 and length:
+            if channels == 1 and length and rate <= MAX_SAMPLING_RATE:
                 wanted = _needed(samples, rate, sampling_rate)
                 found = file.read(wanted, dtype="float32")
                 length = len(found)
@@ -252,6 +253,11 @@ def _decode(media: Media, samples: int, sampling_rate: int) -> tuple[Floats, int
         raise InputError(
             f"{media.name} must be a recording (WAV, FLAC or OGG), and cannot be decoded: {error}"
         ) from error
+    if rate > MAX_SAMPLING_RATE:
+        raise InputError(
+            f"{media.name} must have a sampling rate of at most {MAX_SAMPLING_RATE:,} Hz, "
+            f"received {rate:,}."
+        )
     if channels != 1:
         raise InputError(
             f"{media.name} must have one channel, received {channels}. Mix them down first, e.g. "

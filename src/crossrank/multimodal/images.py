@@ -104,7 +104,7 @@ def read_image(media: Media, mode: str = "RGB") -> Any:
     """
     turn = require("PIL.ImageOps", extra="multimodal").exif_transpose
     with _opened(media) as image:
-        return turn(image).convert(mode)
+        return _in_8_bits(turn(image), media).convert(mode)
 
 
 def count_pixels(media: Media) -> int:
@@ -149,6 +149,19 @@ def _made(source: Any, pillow: Any) -> Any:
     if source.dtype != np.uint8:
         source = (source * 255).round().astype(np.uint8)
     return pillow.fromarray(source[:, :, 0] if source.shape[2:] == (1,) else source)
+
+
+def _in_8_bits(image: Any, media: Media) -> Any:
+    """Take the upper half of 16 bits a pixel, which Pillow would cut off at 255."""
+    if image.mode.startswith("I;16"):
+        pixels = np.asarray(image) >> 8
+        return require("PIL.Image", extra="multimodal").fromarray(pixels.astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise InputError(
+            f"{media.name} must have 8 or 16 bits a pixel, received 32 (Pillow's mode "
+            f"{image.mode!r}), whose range is not known. Pass an array of floats from 0 to 1."
+        )
+    return image
 
 
 def _checked(media: Media, image: Any) -> Any:

@@ -21,6 +21,12 @@ _HINTS = {
     "audio": "a pathlib.Path, bytes, or {'array': samples, 'sampling_rate': hertz}",
 }
 
+MAX_SAMPLING_RATE = 1_000_000
+"""In hertz."""
+
+_LOUDEST = 10.0
+"""Of float samples: decoders go a little beyond 1, sixteen-bit integers thousands."""
+
 _ORIENTATION = 0x0112
 """EXIF's tag for how the camera was held."""
 
@@ -147,7 +153,7 @@ def _unwrapped(value: Mapping[str, Any], modality: Modality, where: str) -> tupl
         return _unwrapped(inner, modality, where) if isinstance(inner, Mapping) else (inner, None)
     if {"array", "sampling_rate"} <= keys:
         rate = value["sampling_rate"]
-        if isinstance(rate, bool) or not isinstance(rate, int) or not 0 < rate <= 1_000_000:
+        if isinstance(rate, bool) or not isinstance(rate, int) or not 0 < rate <= MAX_SAMPLING_RATE:
             raise InputError(
                 f"{where} must have a sampling_rate in hertz, received {describe(rate)}."
             )
@@ -164,6 +170,8 @@ def _checked_array(value: Any, rate: int | None, modality: Modality, where: str)
     shape = list(value.shape)
     if value.dtype.kind not in "iuf" or not value.size:
         raise InputError(f"{where} must hold numbers, received an array {shape} of {value.dtype}.")
+    if value.dtype.kind == "f" and not np.isfinite(value).all():
+        raise InputError(f"{where} must hold finite numbers, and holds NaN or infinity.")
     if modality == "audio":
         if rate is None:
             raise InputError(
@@ -175,6 +183,16 @@ def _checked_array(value: Any, rate: int | None, modality: Modality, where: str)
                 f"{where} must have one channel, samples [samples], received an array {shape}. "
                 "Mix channels down first, e.g. array.mean(axis=0)."
             )
+        if value.dtype.itemsize > 4 and value.dtype.kind != "f":
+            raise InputError(
+                f"{where} must have samples of 8, 16 or 32 bits, or floats from -1 to 1, received "
+                f"{value.dtype}. If they are those of 16 bits: array.astype('int16')."
+            )
+        if value.dtype.kind == "f" and (np.abs(value) > _LOUDEST).any():
+            raise InputError(
+                f"{where} must have samples from -1 to 1 as floats, received up to "
+                f"{np.abs(value).max():g}. If they are those of 16 bits: array.astype('int16')."
+            )
     elif not (value.ndim == 2 or (value.ndim == 3 and value.shape[2] in (1, 3))):
         raise InputError(
             f"{where} must be pixels [height, width], [height, width, 1] or [height, width, 3], "
@@ -184,8 +202,6 @@ def _checked_array(value: Any, rate: int | None, modality: Modality, where: str)
         raise InputError(f"{where} must have pixels from 0 to 1 as floats, or 0 to 255 as uint8.")
     elif value.dtype.kind != "f" and value.dtype != np.uint8:
         raise InputError(f"{where} must have pixels of uint8 or floats, received {value.dtype}.")
-    if value.dtype.kind == "f" and not np.isfinite(value).all():
-        raise InputError(f"{where} must hold finite numbers, and holds NaN or infinity.")
     return value
 
 
