@@ -49,6 +49,11 @@ def check_long_documents(value: str, window: int | None, stride: int | None) -> 
         known = ", ".join(map(repr, get_args(LongDocuments)))
         raise InputError(f"long_documents must be one of {known}, received {value!r}.")
     for name, number in (("window", window), ("stride", stride)):
+        if number is not None and value == "truncate":
+            raise InputError(
+                f"{name} is for windows of long documents: set long_documents to 'max', 'first' or "
+                "'mean_top3'; 'truncate' reads none."
+            )
         if number is not None and number < 1:
             raise InputError(f"{name} must be at least 1 token, received {number}.")
     if window is not None and stride is not None and stride > window:

@@ -173,6 +173,8 @@ def write_whole(path: Path, text: str, *, errors: str = "strict") -> None:
 @contextmanager
 def _open(path: Path) -> Iterator[Iterable[bytes]]:
     if path == STDIN:
+        if sys.stdin is None:
+            raise InputError("Standard input is to be read, and it is closed.")
         yield sys.stdin.buffer
         return
     with path.open("rb") as file:

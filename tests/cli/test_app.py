@@ -1,6 +1,8 @@
 """What all subcommands share: help, exit codes, colours, and what they import."""
 
+import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -94,6 +96,34 @@ def test_ctrl_c_is_130_and_no_traceback(model: list[str], tmp_path: Path) -> Non
         _, errors = process.communicate(timeout=100)
     assert process.returncode == 130
     assert errors == b"Interrupted.\n"
+
+
+@pytest.mark.parametrize(
+    ("redirected", "message"),
+    [
+        ("<&-", b"Error: Standard input is to be read, and it is closed.\n"),
+        ("</dev/null >&-", b"holds no documents"),
+    ],
+)
+def test_closed_streams_are_no_traceback(model: list[str], redirected: str, message: bytes) -> None:
+    words = shlex.join([sys.executable, "-m", "crossrank", "rank", "w1", "-", *model])
+    done = subprocess.run(["sh", "-c", f"{words} {redirected}"], capture_output=True, check=False)
+    assert done.returncode in (1, 2)
+    assert message in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_json_is_json_in_every_encoding(model: list[str], tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "documents.txt"
+    file.write_text("w1 Gr\u00f6\u00dfe \u65e5\u672c \U0001f600\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "crossrank", "rank", "w1", str(file), "-f", "jsonl", *model],
+        capture_output=True,
+        check=True,
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+    )
+    assert json.loads(done.stdout.decode(encoding))["text"] == file.read_text("utf-8").strip()
 
 
 def test_no_color(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

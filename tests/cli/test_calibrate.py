@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.cli.commands import start
 from tests.cli.conftest import make_model
 from typer.testing import Result
 
@@ -214,6 +215,14 @@ def test_where_it_may_be_written(
     assert invoke("calibrate", file, *mine, "--out", out).exit_code == 0
     assert read_calibration(out, "fp32")
     assert not Path(mine[1], "calibration.json").exists()
+
+
+def test_it_is_saved_when_nobody_reads(mine: list[str], file: Path, tmp_path: Path) -> None:
+    process = start("calibrate", file, *mine, "--out", tmp_path / "out")
+    assert process.stdout is not None
+    process.stdout.close()  # as of | true
+    process.communicate(timeout=100)
+    assert (process.returncode, len(list((tmp_path / "out").glob("calibration*")))) == (0, 1)
 
 
 def test_several_labels(invoke: Invoke, tmp_path: Path, file: Path) -> None:

@@ -170,6 +170,17 @@ def test_reports_are_written_with_all_sections(
     assert invoke(*command, "--overwrite").exit_code == 0
 
 
+def test_the_page_is_written_when_nobody_reads(
+    model: list[str], collection: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    process = start("compare", collection, "first-stage", model[1], *model[2:], "--report", page)
+    assert process.stdout is not None
+    process.stdout.close()  # as of | true
+    process.communicate(timeout=100)
+    assert (process.returncode, page.is_file()) == (0, True)
+
+
 def test_names_that_tell_systems_apart(invoke: Invoke, collection: Path, tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     second = tmp_path / "b" / "run.txt"

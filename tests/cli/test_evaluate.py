@@ -110,6 +110,19 @@ def test_a_run_that_cannot_be_written_fails_before_the_model_works(
     assert set(read_run(out.with_suffix(".jsonl"))["q1"]) == {"good", "half", "far", "far off"}
 
 
+def test_files_are_written_when_nobody_reads(
+    model: list[str], collection: Path, tmp_path: Path
+) -> None:
+    files = [tmp_path / name for name in ("page.html", "page.json", "run.txt")]
+    options = zip(("--report", "--json", "--run"), files, strict=True)
+    process = start("evaluate", collection, *model, *(part for pair in options for part in pair))
+    assert process.stdout is not None
+    process.stdout.close()  # as of | true
+    _, errors = process.communicate(timeout=100)
+    assert (process.returncode, b"Error" in errors) == (0, False)
+    assert [file for file in files if not file.is_file()] == []
+
+
 def test_depths(invoke: Invoke, model: list[str], collection: Path) -> None:
     result = invoke("evaluate", collection, *model, "--measure", "RR", "--depth", "3,1,2")
     table = {

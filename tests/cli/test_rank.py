@@ -171,7 +171,8 @@ def test_malformed_lines_are_named(
         ["rank", "w1", "-", "--format", "xml"],
         ["rank", "w1", "-", "--backend", "abacus"],
         ["rank", "w1", "-", "--precision", "int3"],
-        ["rank", "w1", "-", "--window", "4", "--stride", "5"],
+        ["rank", "w1", "-", "--long-documents", "max", "--window", "4", "--stride", "5"],
+        ["rank", "w1", "-", "--window", "4"],
     ],
 )
 def test_bad_usage_is_2(invoke: Invoke, arguments: list[str]) -> None:

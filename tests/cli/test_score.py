@@ -262,6 +262,19 @@ def test_continues_to_the_same_bytes(
     assert [path.name for path in tmp_path.iterdir()] == ["scored.jsonl"]
 
 
+def test_two_columns_of_one_name_in_parquet(
+    invoke: Invoke, model: list[str], tmp_path: Path
+) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="reads Parquet")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="reads Parquet")
+    file = tmp_path / "a.parquet"
+    columns = [pyarrow.array(["w1"])] * 3
+    parquet.write_table(pyarrow.table(columns, ["query", "query", "document"]), file)
+    result = invoke("score", file, "-o", tmp_path / "out.parquet", *model)
+    assert result.exit_code == 1
+    assert "one column 'query' is required; its columns are 'query', 'query'" in result.stderr
+
+
 def test_parquet_continues_to_the_same_bytes(model: list[str], tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow", reason="reads Parquet")
     parquet = pytest.importorskip("pyarrow.parquet", reason="reads Parquet")

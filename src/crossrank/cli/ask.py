@@ -101,8 +101,11 @@ def _write(pieces: Any, openai: Any) -> str:
             sys.stdout.write(piece)
             sys.stdout.flush()
             text += piece
-    except openai.OpenAIError as error:
+    # The client lets through what json makes of a stream that is none.
+    except (openai.OpenAIError, ValueError) as error:
         raise LanguageModelError(f"The language model did not answer: {error}") from error
+    if not text.strip():
+        raise LanguageModelError("The language model answered nothing: is --base-url right?")
     sys.stdout.write("\n\n")
     return text
 

@@ -128,12 +128,12 @@ def calibrate(
         )
         found = fit(fitting, judging, method, wanted_precision=wanted_precision, seed=seed)
         section = calibration_section(found)
-        print_section(section, WIDTH)
         _save(encoder, found, out)
     if report is not None:
         section.figures.append(reliability_figure(found))
     title = f"Calibration on {data.name}"
     write_reports(Report(title, {"calibration": section}), report, json_report)
+    print_section(section, WIDTH)  # last of all: who reads it may leave early
 
 
 def _check_target(model: str | None, out: Path | None) -> None:

@@ -117,11 +117,12 @@ def compare(
         all_pairs=all_pairs,
     )
     sections = {"comparison": comparison_section(found, task)}
-    print_section(sections["comparison"], WIDTH)
     if show:
         sections["queries"] = queries_section(found, task, show)
-        print_section(sections["queries"])
+    # Written before anything is printed: who reads that may leave early.
     write_reports(Report(f"{', '.join(names)} on {collection.name}", sections), report, json_report)
+    for name, section in sections.items():
+        print_section(section, WIDTH if name == "comparison" else None)
 
 
 def _names(systems: list[str]) -> list[str]:

@@ -9,7 +9,9 @@ def demo(
     *,
     queries: Annotated[
         int | None,
-        typer.Option(min=1, help="Use only the first so many questions.", show_default="all"),
+        typer.Option(
+            min=1, help="Use only so many of the questions, evenly spaced.", show_default="all"
+        ),
     ] = None,
 ) -> None:
     """Show what reranking gains on real search results.

@@ -103,7 +103,7 @@ def evaluate(
     with bad_usage():
         check_measures(measures)
     if len(data) == 2:
-        write_reports(_measure_run(data[0], data[1], measures), report, json_report)
+        _tell(_measure_run(data[0], data[1], measures), report, json_report)
         return
     from crossrank.cli.collections import open_collection
 
@@ -122,13 +122,21 @@ def evaluate(
     with encoder:
         name = _name(model)
         logits, speed = _score(encoder, name, task, depths, timed=cache is None)
-    sections = _rerank(task, logits, measures, depths, speed, draw=report is not None)
+    sections = _measure(task, logits, measures, depths, speed, draw=report is not None)
     if run is not None:
         _write_run(task, logits, depths[-1], run)
     from crossrank.evaluation.report import Report
 
     title = f"Evaluation of {name} on {data[0].resolve().name}"
-    write_reports(Report(title, sections), report, json_report)
+    _tell(Report(title, sections), report, json_report)
+
+
+def _tell(report: "Report", page: Path | None, machine: Path | None) -> None:
+    """Write a report, then print all of it but the queries: who reads may leave early."""
+    write_reports(report, page, machine)
+    for name, section in report.sections.items():
+        if name != "queries":
+            print_section(section, WIDTH)
 
 
 def _depths(text: str) -> list[int]:
@@ -188,8 +196,6 @@ def _measure_run(qrels_file: Path, run_file: Path, measures: list[str]) -> "Repo
         "measures": measures_section(measure_per_query(run, qrels, measures)),
         "data": coverage_section(coverage(run, qrels), counts),
     }
-    for section in sections.values():
-        print_section(section, WIDTH)
     return Report(f"Evaluation of {run_file.name}", sections)
 
 
@@ -239,7 +245,7 @@ def _time_alone(
     return {depth: found[1:] for depth, found in times.items()}
 
 
-def _rerank(
+def _measure(
     task: "EvaluationSet",
     logits: "Run",
     measures: list[str],
@@ -248,7 +254,7 @@ def _rerank(
     *,
     draw: bool,
 ) -> "dict[str, Section]":
-    """Measure, and print all but the queries."""
+    """Measure the first stage and the reranked run."""
     from crossrank.evaluation.depth import sweep_depths
     from crossrank.evaluation.depth_report import depth_figures, depth_section
     from crossrank.evaluation.evaluation_report import (
@@ -276,8 +282,6 @@ def _rerank(
         "candidates a query": _candidates(task.candidates),
     }
     sections["data"] = coverage_section(task.coverage, counts)
-    for section in sections.values():
-        print_section(section, WIDTH)
     sections["queries"] = queries_section(counted, task.queries)
     if draw:
         sections["queries"].figures.append(differences_figure(counted))

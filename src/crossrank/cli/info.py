@@ -151,6 +151,8 @@ def _table(sections: dict[str, dict[str, Any]]) -> str:
     from rich.text import Text
 
     table = Table(box=None, show_header=False, padding=(0, 1))
+    table.add_column()
+    table.add_column(overflow="fold")
     for title, facts in sections.items():
         table.add_row(Text(title, style="bold"))
         for name, value in facts.items():

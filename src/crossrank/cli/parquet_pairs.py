@@ -74,10 +74,10 @@ class ParquetPairs(PairFile):
             raise InputError(f"{self.path}: a Parquet file is required: {error}") from error
         names = file.schema_arrow.names
         for field in (self.query_field, self.document_field):
-            if field not in names:
+            if names.count(field) != 1:
                 file.close()
                 raise InputError(
-                    f"{self.path}: a column {field!r} is required; its columns are "
+                    f"{self.path}: one column {field!r} is required; its columns are "
                     f"{', '.join(map(repr, names)) or 'none'}."
                 )
         self._refuse_score("schema", names)

@@ -73,7 +73,7 @@ def rank(
     """Rank the documents of a file by relevance to a query.
 
     Documents are named by their line in FILE, blank lines left out.
-    JSON keeps the fields of JSONL input and adds line, rank and score.
+    JSON keeps the fields of JSONL input, and sets line, rank, score and, of long documents, span.
     TSV is rank, score, line and text, without a header.
 
     \b

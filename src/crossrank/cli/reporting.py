@@ -1,5 +1,7 @@
 """What the command line says on stderr, and the exit code that goes with it."""
 
+import codecs
+import io
 import os
 import sys
 import warnings
@@ -23,8 +25,11 @@ def reporting() -> Iterator[None]:
         typer.Exit: With 1 after a ``CrossRankError`` or an ``OSError``, 130 after Ctrl-C, 0 when
             the reader of stdout has gone away (``| head``).
     """
-    # A lone surrogate is written as \udc80, which is JSON's own notation too.
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    if sys.stdout is None:  # closed by the caller (>&-): nobody reads it
+        sys.stdout = io.TextIOWrapper(io.BytesIO())
+    # What the encoding lacks, and a lone surrogate, is written as \u00e9, as in JSON.
+    codecs.register_error("json", _in_json_notation)
+    sys.stdout.reconfigure(errors="json")  # type: ignore[union-attr]
     try:
         with _plain_warnings():
             yield
@@ -39,6 +44,14 @@ def reporting() -> Iterator[None]:
     except KeyboardInterrupt as error:
         say("Interrupted.")
         raise typer.Exit(INTERRUPTED) from error
+
+
+def _in_json_notation(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    return "".join(
+        f"\\u{high:02x}{low:02x}" for high, low in zip(units[::2], units[1::2], strict=True)
+    ), error.end
 
 
 @contextmanager

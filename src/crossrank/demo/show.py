@@ -86,8 +86,8 @@ def run_demo(
 
 def _evenly(texts: dict[str, str], count: int) -> dict[str, str]:
     """So many of the texts, from all parts of the collection."""
-    stride = max(1, len(texts) // count)
-    return dict(islice(texts.items(), 0, stride * count, stride))
+    items, count = list(texts.items()), min(count, len(texts))
+    return dict(items[number * len(items) // count] for number in range(count))
 
 
 def _search(documents: dict[str, str], queries: dict[str, str], depth: int) -> Rankings:

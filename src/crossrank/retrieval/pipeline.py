@@ -188,7 +188,13 @@ class RetrieveAndRerank:
         return Document(found, self.documents[found])
 
     def _logits(self, pairs: list[Pair]) -> Floats:
-        return np.asarray(self.reranker.predict(pairs, activation_fn="identity"))
+        logits = np.asarray(self.reranker.predict(pairs, activation_fn="identity"))
+        if logits.ndim > 1:
+            raise InputError(
+                "Reranking needs a model with one label, and this one has several: "
+                "documents can be ordered by one score only."
+            )
+        return logits
 
     def _result(
         self, query: str, hits: Hits, logits: Floats, seconds: dict[str, float]
