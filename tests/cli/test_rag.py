@@ -51,6 +51,14 @@ def test_what_has_changed_is_taken_in(home: Path) -> None:
     assert "(0 read, 2 unchanged, 1 removed, 1 left out)" in run("index", "docs", cwd=home)[2]
 
 
+def test_files_without_text_are_named(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "scan.html").write_text("<img src='scan.png'>")
+    (tmp_path / "docs" / "a.txt").write_text("Paris is a city.")
+    status, _, err = run("index", "docs", cwd=tmp_path)
+    assert (status, "No text: scan.html" in err, "1 chunks of 2 files" in err) == (0, True, True)
+
+
 def test_ask_answers_with_citations(home: Path) -> None:
     with chat_server() as (url, received):
         command = ("ask", "capital of France", "--llm", "tiny", "--base-url", url)
@@ -66,6 +74,22 @@ def test_ask_answers_with_citations(home: Path) -> None:
         assert missing[0] == 1
         assert "The language model did not answer: Error code: 404" in missing[2]
     assert {request["model"] for request in received} == {"tiny", "missing"}
+
+
+def test_search_with_a_model_of_two_labels(home: Path, model_of_two_labels: list[str]) -> None:
+    status, out, err = run("search", "capital", *model_of_two_labels, cwd=home)
+    assert (status, out) == (1, "")
+    assert "Error: Reranking needs a model with one label, and this one has several" in err
+
+
+def test_an_answer_without_a_word_is_an_error(home: Path) -> None:
+    with chat_server() as (url, _):
+        page = url.removesuffix("/v1") + "/page"  # answers with a web page
+        status, _, err = run("ask", "capital", "--llm", "tiny", "--base-url", page, cwd=home)
+    assert (status, err) == (
+        1,
+        "Error: The language model answered nothing: is --base-url right?\n",
+    )
 
 
 def test_mistakes_get_one_line(home: Path, tmp_path: Path) -> None:

@@ -31,6 +31,9 @@ def chat_server() -> Iterator[tuple[str, list[dict[str, Any]]]]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             received.append(body | {"authorization": self.headers["authorization"]})
+            if self.path.startswith("/page/"):
+                self._send(200, "text/html", b"<p>Welcome</p>")
+                return
             if self.path != "/v1/chat/completions" or body["model"] == "missing":
                 self._send(404, "application/json", b'{"error": {"message": "no such model"}}')
                 return

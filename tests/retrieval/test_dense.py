@@ -1,4 +1,4 @@
-"""Vectors are those of sentence-transformers, and survive an interruption."""
+"""Vectors are those of sentence-transformers."""
 
 import json
 import shutil
@@ -18,9 +18,7 @@ from tests.retrieval.tiny_bi_encoder import make_bi_encoder, without_safetensors
 
 from crossrank.batching import Batch
 from crossrank.errors import InputError, ModelFileError, OutOfMemoryError, UnsupportedModelError
-from crossrank.retrieval import dense
-from crossrank.retrieval.dense import BiEncoder, Dense, embed
-from crossrank.retrieval.texts import StoredTexts
+from crossrank.retrieval.dense import BiEncoder, Dense
 from crossrank.types import Floats
 
 ALL = [*TEXTS, LONG_TEXT, "", TEXTS[0]]
@@ -66,6 +64,26 @@ def test_graphs_that_end_in_the_states_of_tokens(
     for backend in ("openvino", "onnx"):
         encoder = BiEncoder.load(folder, backend=backend, device="cpu")
         assert np.allclose(encoder.encode(ALL, role="document"), expected, atol=1e-5)
+
+
+def test_a_model_that_normalises_does_so_behind_the_states_of_tokens(
+    bi_encoder: Path, graph: Path, tmp_path: Path
+) -> None:
+    whole = shutil.copytree(bi_encoder, tmp_path / "whole")
+    folder = shutil.copytree(graph, tmp_path / "graph")
+    last = {"idx": 2, "name": "2", "path": "2_Normalize"}
+    last["type"] = "sentence_transformers.models.Normalize"
+    for model in (whole, folder):
+        (model / "2_Normalize").mkdir()
+        for name, change in (
+            ("modules.json", lambda modules: [*modules, last]),
+            ("config_sentence_transformers.json", lambda it: it | {"similarity_fn_name": "dot"}),
+        ):
+            content = json.loads((model / name).read_text())
+            (model / name).write_text(json.dumps(change(content)))
+    found = BiEncoder.load(folder, backend="openvino", device="cpu").encode(ALL, role="document")
+    assert np.allclose(found, reference(whole, ALL), atol=1e-5)
+    assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
 
 
 def test_torch_is_not_needed_where_there_is_a_graph(
@@ -144,36 +162,6 @@ def test_memory_running_out_halves_the_batch(
 def test_no_bi_encoder_is_refused(tmp_path: Path, make: Any) -> None:
     with pytest.raises(UnsupportedModelError, match="bi-encoder"):
         BiEncoder.load(make(tmp_path / "model"), device="cpu")
-
-
-def test_embedding_goes_on_where_it_stopped(
-    bi_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dense, "BLOCK_TEXTS", 4)
-    encoder = BiEncoder.load(bi_encoder, device="cpu")
-    file = tmp_path / "vectors.npy"
-    compute, computed = encoder.encode, []
-
-    def breaking(texts: list[str], **options: Any) -> Floats:
-        computed.append(list(texts))
-        if len(computed) == 3:
-            raise KeyboardInterrupt
-        return compute(texts, **options)
-
-    with StoredTexts.write(tmp_path / "texts", ALL) as texts:
-        monkeypatch.setattr(encoder, "encode", breaking)
-        with pytest.raises(KeyboardInterrupt):
-            embed(encoder, texts, file)
-        assert json.loads((tmp_path / "vectors.npy.progress").read_text())["rows"] == 8
-        steps: list[int] = []
-        vectors = embed(encoder, texts, file, progress=steps.append)
-    assert steps == [8, 2]
-    assert computed == [ALL[:4], ALL[4:8], ALL[8:], ALL[8:]]
-    assert vectors.dtype == np.float16
-    assert np.allclose(vectors, compute(ALL, role="document"), atol=1e-3)
-    with StoredTexts.write(tmp_path / "texts", ALL[::-1]) as other:
-        again = embed(encoder, other, file)
-    assert np.allclose(again, compute(ALL[::-1], role="document"), atol=1e-3)
 
 
 def test_search_and_score_agree(bi_encoder: Path) -> None:

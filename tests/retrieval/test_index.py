@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from crossrank.errors import InputError
+from crossrank.errors import InputError, ModelNotFoundError
 from crossrank.retrieval import index as index_module
-from crossrank.retrieval.index import IndexSettings, SearchIndex, update
+from crossrank.retrieval.index import IndexedChunk, SearchIndex, update
+from crossrank.retrieval.index_files import IndexSettings
+from crossrank.retrieval.ingest.chunks import Chunk
 
 pytest.importorskip("bm25s", reason="needs the extra demo")
 
@@ -63,6 +65,7 @@ def test_only_what_changed_is_read_again(documents: Path, tmp_path: Path) -> Non
     assert found(index, "capital oven") == []
     assert [path for path, _ in found(index, "Lyon")] == ["a.txt", "c.txt"]
     assert len(list((index / "files").iterdir())) == 1
+    assert len(list(index.glob("state-*"))) == 1
 
 
 def test_a_bad_file_is_reported_left_out_and_tried_again(documents: Path, tmp_path: Path) -> None:
@@ -100,6 +103,57 @@ def test_an_index_inside_its_documents_does_not_index_itself(documents: Path) ->
     assert update(documents, index).chunks == 3
 
 
+def test_other_indexes_among_the_documents_are_not_indexed(documents: Path, tmp_path: Path) -> None:
+    inside = documents / "deep" / "one"
+    update(documents, inside)
+    (documents / "settings.json").write_text('{"version": 1}')  # not every folder with one is one
+    (documents / "rows.jsonl").write_text('{"text": "rows"}')
+    steps: list[str] = []
+    assert update(documents, tmp_path / "other", progress=steps.append).chunks == 3
+    assert steps == [
+        "Reading a.txt",
+        "Reading rows.jsonl",
+        "Reading deep/b.md",
+        "Indexing 3 documents",
+    ]
+
+
+def test_files_without_text_are_named(documents: Path, tmp_path: Path) -> None:
+    (documents / "empty.txt").write_text(" \n")
+    for _ in range(2):
+        done = update(documents, tmp_path / "index")
+        assert (done.empty, done.chunks, done.failed) == (["empty.txt"], 2, {})
+
+
+def test_settings_may_change_until_the_index_is_finished(documents: Path, tmp_path: Path) -> None:
+    index = tmp_path / "index"
+    wrong = IndexSettings("dense", bi_encoder="./no-such-model")
+    with pytest.raises(ModelNotFoundError, match=r"no folder \./no-such-model"):
+        update(documents, index, wrong)
+    done = update(documents, index, IndexSettings(words=4, overlap=0))
+    assert (done.read, done.chunks) == (2, 4)  # cut anew
+    assert found(index, "capital") == [("a.txt", "Paris is the capital")]
+
+
+@pytest.mark.parametrize(
+    ("heading", "text", "searched"),
+    [
+        ("", "Text.", "Text."),
+        ("Bread", "# Bread\n\nIt is baked.", "# Bread\n\nIt is baked."),
+        ("Food > Bread", "## Bread ##\n\nIt is baked.", "Food\n## Bread ##\n\nIt is baked."),
+        ("Food > Bread", "Bread\n-----\nBaked.", "Food\nBread\n-----\nBaked."),
+        ("Food > Bread", "Bread is baked.", "Food > Bread\nBread is baked."),
+        ("Art", "Article five", "Art\nArticle five"),
+        ("Art", "Art", "Art"),
+        ("C#", "# C#\nA language.", "# C#\nA language."),
+        ("#1", "#1\nA song.", "#1\nA song."),
+        ("Food > ", "#\nBaked.", "Food\n#\nBaked."),
+    ],
+)
+def test_every_heading_is_searched_once(heading: str, text: str, searched: str) -> None:
+    assert IndexedChunk("a", Chunk(0, len(text), text, heading, "")).searchable == searched
+
+
 def test_it_says_what_it_will_not_do(documents: Path, tmp_path: Path) -> None:
     index = tmp_path / "index"
     with pytest.raises(InputError, match="There is no file or folder"):
@@ -119,6 +173,10 @@ def test_it_says_what_it_will_not_do(documents: Path, tmp_path: Path) -> None:
         update(empty, tmp_path / "other")
     with pytest.raises(InputError, match="must hold an index"):
         SearchIndex(empty)
+    (index / "settings.json").write_text('{"version": 1, "documents": "docs"}')
+    for attempt in (SearchIndex, lambda folder: update(documents, folder)):
+        with pytest.raises(InputError, match="of another version: delete it and index anew"):
+            attempt(index)
 
 
 def test_names_that_are_no_text_are_kept(documents: Path, tmp_path: Path) -> None:

@@ -43,14 +43,15 @@ def index(
     """Index documents for crossrank search and ask, or take in what has changed.
 
     JSONL, CSV and TSV need a column text, and may have a title.
-    Files that cannot be read are named, and left out.
+    Files that cannot be read, or have no text, are named and left out.
 
     \b
     Examples:
       crossrank index notes
       crossrank index papers --index papers-index --retriever both --bi-encoder all-MiniLM-L6-v2
     """
-    from crossrank.retrieval.index import IndexSettings, update
+    from crossrank.retrieval.index import update
+    from crossrank.retrieval.index_files import IndexSettings
 
     given = {
         "retriever": retriever,
@@ -63,6 +64,8 @@ def index(
     done = update(documents, index, settings, progress=say)
     for name, reason in done.failed.items():
         say(f"Left out: {reason if name in reason else f'{name}: {reason}'}", "yellow")
+    for name in done.empty:
+        say(f"No text: {name}", "yellow")
     left_out = len(done.failed)
     say(
         f"{index}: {done.chunks:,} chunks of {done.read + done.kept - left_out:,} files "

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from crossrank.errors import InputError
 from crossrank.optional import require
 from crossrank.retrieval.base import Hits
 from crossrank.retrieval.bm25_files import K1, B, inverse_document_frequency, write_index
+from crossrank.retrieval.words import words_of
 from crossrank.types import Floats, Pair
 
 
@@ -19,7 +20,9 @@ class BM25:
     """Documents ranked by the words they share with a query (Robertson et al., 1994).
 
     The variant is Lucene's with k1 = 1.5 and b = 0.75; words have at least two characters, are
-    lower-cased and not stemmed, and English stop words are left out.
+    lower-cased and not stemmed, and English stop words are left out. Chinese, Japanese, Thai, Lao,
+    Khmer and Burmese have no spaces between words: there single characters and pairs of neighbours
+    count as words.
 
     Args:
         documents: The texts to search.
@@ -41,7 +44,7 @@ class BM25:
             if not isinstance(document, str):
                 raise InputError(f"Document {position} must be a string, received {document!r:.80}")
         bm25s = require("bm25s", extra="demo")
-        words = [_words(document) for document in documents]
+        words = [words_of(document) for document in documents]
         self._average = sum(map(len, words)) / len(words)
         self._index = None
         if any(words):  # bm25s cannot index documents without words
@@ -70,15 +73,17 @@ class BM25:
         """Open an index that ``build`` made; its postings stay on disk.
 
         Raises:
-            InputError: There is no index.
+            InputError: There is no index, or it is damaged.
             MissingDependencyError: bm25s is not installed.
         """
         bm25s = require("bm25s", extra="demo")
         index = cls.__new__(cls)
         try:
-            index._average = json.loads((folder / "average.json").read_text(encoding="ascii"))
+            index._average = json.loads((folder / "average.json").read_text("ascii"))["average"]
             index._index = bm25s.BM25.load(folder, mmap=True)
-        except (OSError, ValueError) as error:
+            _check_whole(index._index)
+        # What bm25s stumbles on in a damaged file is of many kinds.
+        except (OSError, ValueError, EOFError, TypeError, LookupError, AttributeError) as error:
             raise InputError(f"{folder} must hold a BM25 index: {error}. Build it anew.") from error
         return index
 
@@ -98,7 +103,7 @@ class BM25:
         """
         if k < 1:
             raise InputError(f"k must be at least 1, received {k!r}")
-        words = _words(query)
+        words = words_of(query)
         if not words or self._index is None:
             return []
         scores = self._index.get_scores(words)
@@ -127,7 +132,7 @@ class BM25:
             >>> index.search("Red?", 1), index.score([("Red?", "red fox")]).tolist()
             ([(0, 0.277...)], [0.277...])
         """
-        scores = [self._score(_words(query), _words(document)) for query, document in pairs]
+        scores = [self._score(words_of(query), words_of(document)) for query, document in pairs]
         return np.array(scores, dtype=np.float32)
 
     def _score(self, query: list[str], document: list[str]) -> float:
@@ -146,9 +151,11 @@ class BM25:
         return float(np.sum(weights * count / (count + norm)))
 
 
-def _words(text: str) -> list[str]:
-    tokenize = require("bm25s", extra="demo").tokenize
-    words: list[str] = tokenize([text], stopwords="english", return_ids=False, show_progress=False)[
-        0
-    ]
-    return words
+def _check_whole(index: Any) -> None:
+    """Compare the sizes of an index's files."""
+    starts, words = index.scores["indptr"], len(index.vocab_dict)
+    if len(starts) != words + 1:
+        raise ValueError(f"{words} words have the postings of {len(starts) - 1}")
+    for part in ("data", "indices"):
+        if len(index.scores[part]) != starts[-1]:
+            raise ValueError(f"{len(index.scores[part])} instead of {starts[-1]} postings")

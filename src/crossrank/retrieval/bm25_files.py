@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.errors import InputError
-from crossrank.optional import require
+from crossrank.retrieval.words import words_of
 
 K1, B = 1.5, 0.75
 
@@ -55,25 +55,27 @@ def write_index(folder: Path, texts: Iterable[str]) -> None:
     )
     settings = {"k1": K1, "b": B, "method": "lucene", "num_docs": len(lengths)}
     (folder / "params.index.json").write_text(json.dumps(settings), encoding="ascii")
-    (folder / "average.json").write_text(json.dumps(sum(lengths) / len(lengths)), encoding="ascii")
+    average = {"average": sum(lengths) / len(lengths)}
+    (folder / "average.json").write_text(json.dumps(average), encoding="ascii")
 
 
 def _postings(
     texts: Iterable[str], vocabulary: dict[str, int], lengths: "array[int]"
 ) -> Iterator[NDArray[Any]]:
     """Count words block by block; adds to the vocabulary and the documents' lengths."""
-    tokenize = require("bm25s", extra="demo").tokenize
     remaining = iter(texts)
     while block := list(islice(remaining, BLOCK_TEXTS)):
-        found = tokenize(block, stopwords="english", return_ids=True, show_progress=False)
-        known = [vocabulary.setdefault(word, len(vocabulary)) for word in found.vocab]
-        sizes = np.fromiter(map(len, found.ids), dtype=np.int32, count=len(block))
-        words = np.fromiter(chain.from_iterable(found.ids), dtype=np.int64, count=sizes.sum())
+        found = [
+            [vocabulary.setdefault(word, len(vocabulary)) for word in words_of(text)]
+            for text in block
+        ]
+        sizes = np.fromiter(map(len, found), dtype=np.int32, count=len(block))
+        words = np.fromiter(chain.from_iterable(found), dtype=np.int64, count=sizes.sum())
         documents = np.repeat(np.arange(len(lengths), len(lengths) + len(block)), sizes)
         lengths.frombytes(sizes.tobytes())
         keys, counts = np.unique(documents << 32 | words, return_counts=True)
         postings = np.empty(len(keys), dtype=POSTING)
-        postings["word"] = np.array(known, dtype=np.int32)[keys & 0xFFFFFFFF]
+        postings["word"] = keys & 0xFFFFFFFF
         postings["document"] = keys >> 32
         postings["count"] = counts
         yield postings

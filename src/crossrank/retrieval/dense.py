@@ -1,11 +1,10 @@
 """Bi-encoders: texts as vectors, and the documents whose vectors are nearest to a query's."""
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +13,14 @@ from crossrank.backends import load_backend
 from crossrank.backends.base import Backend
 from crossrank.errors import InputError, UnsupportedModelError
 from crossrank.models.integrity import digest
-from crossrank.models.reading import read_json, read_spec
+from crossrank.models.reading import read_json, read_modules, read_spec
 from crossrank.models.source import locate
 from crossrank.models.spec import ModelSpec
 from crossrank.optional import installed
 from crossrank.retrieval.base import Hits
 from crossrank.retrieval.pooling import find_pool
-from crossrank.retrieval.texts import StoredTexts
 from crossrank.retrieval.vectors import nearest
 from crossrank.scoring import Options, Scorer
-from crossrank.text_files import write_whole
 from crossrank.tokenization import Encoded, PairTokenizer
 from crossrank.types import Floats, Pair, Precision
 
@@ -36,14 +33,14 @@ PROMPTS: dict[Role, tuple[str, ...]] = {
 """Which of a model's prompts goes before a text, as in sentence-transformers."""
 
 BLOCK_TEXTS = 8192
-"""Texts that are sorted by length, computed and written together."""
+"""Texts that are sorted by length and computed together."""
 
 
 class BiEncoder:
     """A model in sentence-transformers' layout that makes one vector of a text.
 
     Vectors have length 1, so that inner products are cosines, unless the model says that it is to
-    be compared by inner products (``similarity_fn_name`` is ``dot``).
+    be compared by inner products (``similarity_fn_name`` is ``dot``) and does not normalise.
 
     Attributes:
         width: Numbers a vector.
@@ -66,7 +63,11 @@ class BiEncoder:
         self._tokenizer.enable_truncation(spec.max_length)
         file = spec.folder / "config_sentence_transformers.json"
         saved = read_json(file) if file.is_file() else {}
-        self.normalized = saved.get("similarity_fn_name") not in ("dot", "dot_score")
+        normalizes = any(
+            entry["type"].endswith(".Normalize") for entry in read_modules(spec.folder)
+        )
+        by_products = saved.get("similarity_fn_name") in ("dot", "dot_score")
+        self.normalized = normalizes or not by_products
         self.width = self._encode(["a"]).shape[1]
         self.digest = f"{digest(spec, backend.files)} {backend.precision}"
 
@@ -176,54 +177,12 @@ class BiEncoder:
         return self._pool(output, lengths)
 
 
-def embed(
-    encoder: BiEncoder,
-    texts: StoredTexts,
-    file: Path,
-    *,
-    progress: Callable[[int], object] = lambda _: None,
-) -> NDArray[np.float16]:
-    """Write the vectors of documents to a file, and map it into memory.
-
-    What another process has done of the same work is kept: beside the file lies
-    ``NAME.progress``, which says how many of which texts and of which model are done.
-
-    Args:
-        encoder: Computes the vectors.
-        texts: The documents.
-        file: An ``.npy`` file, fp16, ``[documents, width]``.
-        progress: Told how many texts were done since the last call.
-
-    Returns:
-        The vectors.
-    """
-    journal = file.with_name(f"{file.name}.progress")
-    job = {"texts": texts.digest, "model": encoder.digest}
-    done = _done(journal, job) if file.is_file() else 0
-    progress(done)
-    vectors: Any
-    if done:
-        vectors = np.load(file, mmap_mode="r+")
-    else:
-        journal.unlink(missing_ok=True)
-        vectors = np.lib.format.open_memmap(
-            file, mode="w+", dtype=np.float16, shape=(len(texts), encoder.width)
-        )
-    for start in range(done, len(texts), BLOCK_TEXTS):
-        block = [texts[place] for place in range(start, min(start + BLOCK_TEXTS, len(texts)))]
-        vectors[start : start + len(block)] = encoder.encode(block, role="document")
-        vectors.flush()
-        write_whole(journal, json.dumps(job | {"rows": start + len(block)}))
-        progress(len(block))
-    return np.load(file, mmap_mode="r")  # type: ignore[no-any-return]
-
-
 class Dense:
     """Documents ranked by the inner product of their vector and the query's.
 
     Args:
         encoder: Makes the vectors of queries.
-        vectors: The documents' vectors, as ``embed`` writes them.
+        vectors: The documents' vectors, fp16, ``[documents, width]``.
     """
 
     def __init__(self, encoder: BiEncoder, vectors: NDArray[np.float16]) -> None:
@@ -247,16 +206,6 @@ class Dense:
     def score(self, pairs: Sequence[Pair]) -> Floats:
         """Score pairs of a query and any text; ``[pairs]``."""
         return self.encoder.score(pairs)
-
-
-def _done(journal: Path, job: dict[str, str]) -> int:
-    """How many texts an earlier process has done of the same job."""
-    try:
-        state = json.loads(journal.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return 0
-    rows = state.pop("rows", 0)
-    return int(rows) if state == job else 0
 
 
 def _clean(text: str) -> str:

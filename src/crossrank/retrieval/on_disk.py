@@ -1,15 +1,25 @@
 """A retriever whose index lies in a folder, made once and used again."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from crossrank.errors import InputError
 from crossrank.retrieval.base import Retriever
 from crossrank.retrieval.bm25 import BM25
 from crossrank.retrieval.texts import StoredTexts
 
+if TYPE_CHECKING:
+    from crossrank.retrieval.dense import BiEncoder
+    from crossrank.retrieval.vector_files import KnownVectors
+
 RetrieverName = Literal["bm25", "dense", "both"]
+
+VECTORS = "vectors.npy"
+MARK = "documents.digest"
+"""Beside the files of BM25: of which documents they are, written when all else is."""
 
 
 def check_retriever(name: RetrieverName, bi_encoder: str | Path | None) -> None:
@@ -31,6 +41,8 @@ def open_retriever(
     name: RetrieverName,
     bi_encoder: str | Path | None = None,
     *,
+    finished: bool = False,
+    earlier: Path | None = None,
     progress: Callable[[str], object] = lambda step: None,
 ) -> Retriever:
     """Open the index of documents; make, or finish, what is missing of it.
@@ -40,34 +52,76 @@ def open_retriever(
         documents: What is searched.
         name: ``"bm25"``, ``"dense"`` or ``"both"``.
         bi_encoder: A folder or hub id; for dense and both.
+        finished: Change nothing in the folder: what is missing is an error.
+        earlier: Path of other documents' texts, with the index in the same folder; vectors of texts
+            that are the same are taken from there.
         progress: Told what is going on.
 
     Raises:
-        InputError: An argument cannot be used, or BM25 finds no words.
+        InputError: An argument cannot be used, BM25 finds no words, or a finished index is not
+            whole.
         MissingDependencyError: bm25s is not installed, or torch, where the bi-encoder has its
             weights as safetensors only.
     """
     check_retriever(name, bi_encoder)
     if bi_encoder is None:
-        return _open_bm25(folder / "bm25", documents, progress)
-    from crossrank.retrieval.dense import BiEncoder, Dense, embed
+        return _open_bm25(folder / "bm25", documents, finished, progress)
+    from crossrank.retrieval.dense import BiEncoder, Dense
     from crossrank.retrieval.hybrid import Hybrid
+    from crossrank.retrieval.vector_files import embed, read_vectors
 
     encoder = BiEncoder.load(bi_encoder)
-    progress(f"Embedding {len(documents)} documents")
-    dense = Dense(encoder, embed(encoder, documents, folder / "vectors.npy"))
+    try:
+        vectors = read_vectors(encoder, documents, folder / VECTORS)
+    except InputError:
+        if finished:
+            raise
+        progress(f"Embedding {len(documents)} documents")
+        with _known(earlier, encoder) as known:
+            vectors = embed(encoder, documents, folder / VECTORS, known=known)
+    dense = Dense(encoder, vectors)
     if name == "dense":
         return dense
-    return Hybrid(_open_bm25(folder / "bm25", documents, progress), dense)
+    return Hybrid(_open_bm25(folder / "bm25", documents, finished, progress), dense)
 
 
-def _open_bm25(folder: Path, documents: StoredTexts, progress: Callable[[str], object]) -> BM25:
-    """Open the index, after making it unless it is complete and of these documents."""
-    mark = folder / "documents.digest"
-    if mark.is_file() and mark.read_text(encoding="ascii") == documents.digest:
-        return BM25.open(folder)
-    mark.unlink(missing_ok=True)
+@contextmanager
+def _known(earlier: Path | None, encoder: "BiEncoder") -> "Iterator[KnownVectors | None]":
+    """Open the vectors of other documents, if there are any of this model."""
+    from crossrank.retrieval.vector_files import KnownVectors, read_vectors
+
+    with ExitStack() as files:
+        known = None
+        if earlier is not None:
+            with suppress(InputError):
+                texts = files.enter_context(StoredTexts(earlier))
+                vectors = read_vectors(encoder, texts, earlier.with_name(VECTORS))
+                known = KnownVectors(texts, vectors)
+        yield known
+
+
+def _read_bm25(folder: Path, documents: StoredTexts) -> BM25:
+    """Open the index if it is complete and of these documents."""
+    try:
+        indexed = (folder / MARK).read_text(encoding="ascii", errors="replace")
+    except OSError as error:
+        raise InputError(f"{folder} must hold a finished BM25 index: {error}.") from error
+    if indexed != documents.digest:
+        raise InputError(f"{folder} must hold a BM25 index of these documents, not of others.")
+    return BM25.open(folder)
+
+
+def _open_bm25(
+    folder: Path, documents: StoredTexts, finished: bool, progress: Callable[[str], object]
+) -> BM25:
+    """Open the index, after making it unless it is there."""
+    try:
+        return _read_bm25(folder, documents)
+    except InputError:
+        if finished:
+            raise
     progress(f"Indexing {len(documents)} documents")
+    shutil.rmtree(folder, ignore_errors=True)  # whoever has it open keeps it
     index = BM25.build(folder, documents)
-    mark.write_text(documents.digest, encoding="ascii")
+    (folder / MARK).write_text(documents.digest, encoding="ascii")
     return index

@@ -23,6 +23,9 @@ class StoredTexts:
     Attributes:
         digest: Says in hexadecimal digits which texts these are, and in what order.
 
+    Raises:
+        InputError: There are none, or their files are not whole.
+
     Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "documents"
@@ -32,22 +35,29 @@ class StoredTexts:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = _texts(path).open("rb")
-        self._offsets = np.load(_offsets(path), mmap_mode="r")
-        self.digest = _digest(path).read_text(encoding="ascii")
+        try:
+            self.digest = _digest(path).read_text(encoding="ascii")
+            self._offsets = np.lib.format.open_memmap(_offsets(path), mode="r")
+            self._check_whole(_texts(path).stat().st_size)
+            self._file = _texts(path).open("rb")
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} must hold texts: {error}.") from error
 
     @classmethod
     def write(cls, path: Path, texts: Iterable[str]) -> Self:
         """Store texts; memory grows by 8 bytes a text.
 
         Args:
-            path: The files' path without an ending. What is there is replaced.
+            path: The files' path without an ending. What is there is replaced; whoever has it open
+                keeps it.
             texts: Read once.
 
         Raises:
             InputError: One is no string; the message names its index.
             OSError: The disk is full, or failed.
         """
+        for file_of in (_digest, _texts, _offsets):
+            file_of(path).unlink(missing_ok=True)
         offsets = array("q", [0])
         digest = hashlib.sha256()
         with _texts(path).open("wb", buffering=BUFFER) as file:
@@ -61,6 +71,12 @@ class StoredTexts:
         np.save(_offsets(path), np.frombuffer(offsets, dtype=np.int64))
         _digest(path).write_text(digest.hexdigest(), encoding="ascii")
         return cls(path)
+
+    def _check_whole(self, size: int) -> None:
+        if self._offsets.dtype != np.int64 or self._offsets.ndim != 1 or len(self.digest) != 64:
+            raise ValueError("offsets in 64 bits and a digest of 64 digits are required")
+        if size != self._offsets[-1]:
+            raise ValueError(f"it has {size} bytes instead of {self._offsets[-1]}")
 
     def __len__(self) -> int:
         return len(self._offsets) - 1

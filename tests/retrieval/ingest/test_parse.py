@@ -54,6 +54,18 @@ def test_a_page_reads_as_seen(tmp_path: Path) -> None:
     assert unit.text[28:33] == "Small"
 
 
+def test_a_page_in_a_form_is_read_without_its_controls(tmp_path: Path) -> None:
+    file = tmp_path / "a.html"
+    file.write_text(
+        '<body><form action="a.aspx"><h1>Opening <label>hours</label></h1><p>From nine.</p>'
+        "<select><option>Monday</option></select><textarea>notes</textarea>"
+        "<button>Send</button><datalist><option>x</option></datalist>To five.</form></body>"
+    )
+    (unit,) = units(file)
+    assert unit.text == "Opening hours\nFrom nine.\nTo five.\n"
+    assert unit.headings == (Heading(0, 1, "Opening hours"),)
+
+
 def test_deep_nesting_is_no_danger(tmp_path: Path) -> None:
     file = tmp_path / "a.html"
     file.write_text("<div>" * 5000 + "deep" + "</div>" * 5000)

@@ -5,8 +5,10 @@ from typing import Any
 from crossrank.optional import require
 from crossrank.retrieval.ingest.parse import Heading, Unit
 
+# Controls are hidden, forms are not: some pages are one form.
 HIDDEN = frozenset(
-    ["head", "script", "style", "noscript", "template", "svg", "nav", "iframe", "form"]
+    {"head", "script", "style", "noscript", "template", "svg", "nav", "iframe"}
+    | {"button", "datalist", "select", "textarea"}
 )
 INLINE = frozenset(
     {"a", "abbr", "b", "bdi", "bdo", "cite", "code", "data", "del", "em", "font", "i", "ins", "kbd"}
@@ -17,7 +19,7 @@ HEADINGS = {f"h{level}": level for level in range(1, 7)}
 
 
 def read_html(data: bytes) -> Unit:
-    """Read a page; scripts, styles and navigation are left out.
+    """Read a page; scripts, styles, navigation and controls are left out.
 
     Example:
         >>> page = b"<h1>Paris</h1><script>x</script><p>The <b>capital</b>.<p>A city."
