@@ -220,6 +220,26 @@ def test_processes_write_at_once(open_cache: Open, path: Path) -> None:
     assert kept(open_cache(), 0, 1500) == list(range(1500))
 
 
+def test_many_open_a_new_file_at_once(path: Path) -> None:
+    start = threading.Barrier(6)
+    failures: list[Exception] = []
+
+    def work() -> None:
+        for number in range(60):
+            start.wait()
+            try:
+                ScoreCache(path.with_name(f"{number}.sqlite")).close()
+            except CacheError as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_forked_process_opens_the_file_anew(open_cache: Open) -> None:
     cache = open_cache()
@@ -285,6 +305,42 @@ def test_a_file_damaged_while_open_is_replaced_for_all_who_use_it(
         use()
     assert len(caught) == 1
     assert [kept(cache, 0, 3) for cache in caches] == [[0, 1], [0, 1]]
+
+
+@pytest.mark.parametrize("value", ["x'010203'", "'text'", "CAST(x'ff000000' AS TEXT)", "7", "NULL"])
+def test_a_damaged_row_is_not_known(open_cache: Open, path: Path, value: str) -> None:
+    cache = open_cache()
+    cache.put(b"m", some_pairs(0, 3), logits_of(0, 3))
+    with sqlite3.connect(path) as connection:
+        # The same table without NOT NULL, which damage does not heed.
+        connection.execute("CREATE TABLE copy (id INTEGER PRIMARY KEY, key BLOB UNIQUE, logits)")
+        connection.execute("INSERT INTO copy SELECT * FROM scores")
+        connection.execute("DROP TABLE scores")
+        connection.execute("ALTER TABLE copy RENAME TO scores")
+        key = pair_key(b"m", some_pairs(1, 2)[0])
+        connection.execute(f"UPDATE scores SET logits = {value} WHERE key = ?", (key,))
+    connection.close()
+    assert kept(cache, 0, 3) == [0, 2]
+    cache.put(b"m", some_pairs(1, 2), logits_of(1, 2))
+    assert kept(cache, 0, 3) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("definition", "damaged"),
+    [(b"PRIMARY KEY", b"PRIMARY_KEY"), (b"NOT NULL UNIQUE", b"NOT NULL UNIQU\xff")],
+)
+def test_a_damaged_definition_of_the_table_is_set_aside(
+    open_cache: Open, path: Path, definition: bytes, damaged: bytes
+) -> None:
+    cache = open_cache()
+    cache.put(b"m", some_pairs(0, 3), logits_of(0, 3))
+    cache.close()
+    content = path.read_bytes()
+    assert content.count(definition) == 1
+    path.write_bytes(content.replace(definition, damaged))
+    with pytest.warns(UserWarning, match=r"renamed to scores\.sqlite\.corrupt"):
+        open_cache().get(b"m", some_pairs(0, 3))
+    assert kept(open_cache(), 0, 3) == []
 
 
 def test_earlier_damaged_files_are_kept(open_cache: Open, path: Path) -> None:

@@ -1,6 +1,7 @@
 """CrossEncoder beside the class of this name in sentence-transformers, and what it adds."""
 
 import asyncio
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from crossrank import CrossEncoder, InputError, ModelNotFoundError
 
 torch = pytest.importorskip("torch", reason="the reference computes with torch")
 reference = pytest.importorskip("sentence_transformers", reason="it is the reference")
+from safetensors.torch import load_file, save_file  # noqa: E402
 from tests.parity.tiny_models import PAIRS, make_classifier  # noqa: E402
 
 DOCUMENTS = [document for _, document in PAIRS]
@@ -234,6 +236,20 @@ def test_long_documents_by_windows(ours: CrossEncoder, how: str) -> None:
     assert end - start < len(long) / 2
 
 
+def test_windows_beside_a_query_that_fills_the_model(ours: CrossEncoder) -> None:
+    query, text = DOCUMENTS[4], DOCUMENTS[4]
+    (entry,) = ours.rank(
+        query, [text], long_documents="max", return_truncation=True, activation_fn="identity"
+    )
+    start, end = entry["span"]
+    assert 20 < ours.count_tokens(text[start:end]) <= (ours.max_length - 3) // 2
+    best = ours.predict((query, text[start:end]), activation_fn="identity")
+    assert entry["score"] == pytest.approx(best, abs=1e-5)
+    # A window is read whole, and of the query as much as fits beside the longest one.
+    read = ours.count_tokens(query) - entry["truncated_tokens"]
+    assert (ours.max_length - 3) / 2 < read < ours.max_length - 20
+
+
 def test_windows_leave_short_documents_alone(ours: CrossEncoder) -> None:
     plain = ours.rank(QUERY, DOCUMENTS[:3])
     by_windows = ours.rank(QUERY, DOCUMENTS[:3], long_documents="max")
@@ -256,6 +272,33 @@ def test_the_cache_keeps_what_can_change_a_score_apart(folder: Path, tmp_path: P
         cached.close()
 
 
+def test_the_cache_knows_the_weights_in_memory(folder: Path, tmp_path: Path) -> None:
+    """A new version of the model replaces its files while an old one is still at work."""
+    copy = shutil.copytree(folder, tmp_path / "model")
+    options: dict[str, Any] = {"backend": "torch", "activation_fn": "identity"}
+    old = CrossEncoder(copy, cache=tmp_path / "scores.sqlite", **options)
+    weights = load_file(copy / "model.safetensors")
+    weights["classifier.bias"] += 1
+    save_file(weights, tmp_path / "new", {"format": "pt"})
+    (tmp_path / "new").replace(copy / "model.safetensors")
+    expected = old.predict(PAIRS)
+    new = CrossEncoder(copy, cache=tmp_path / "scores.sqlite", **options)
+    np.testing.assert_allclose(new.predict(PAIRS), expected + 1, atol=1e-5)
+    shutil.rmtree(copy)
+    assert np.isfinite(old.predict([("other", "pair")])).all()
+    np.testing.assert_allclose(new.predict(PAIRS), expected + 1, atol=1e-5)
+
+
+def test_the_cache_keeps_settings_of_the_backend_apart(folder: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"cache": tmp_path / "scores.sqlite", "activation_fn": "identity"}
+    backend = {"ov_config": {"INFERENCE_PRECISION_HINT": "bf16"}}
+    coarse = CrossEncoder(str(folder), model_kwargs=backend, **options).predict(PAIRS)
+    exact = CrossEncoder(str(folder), activation_fn="identity").predict(PAIRS)
+    assert np.abs(coarse - exact).max() > 1e-3
+    cached = CrossEncoder(str(folder), **options).predict(PAIRS)
+    np.testing.assert_allclose(cached, exact, atol=1e-5)
+
+
 def test_save_and_load_again(folder: Path, tmp_path: Path, ours: CrossEncoder) -> None:
     model = CrossEncoder(str(folder), max_length=32, activation_fn="identity")
     model.save_pretrained(tmp_path / "saved")
@@ -265,6 +308,17 @@ def test_save_and_load_again(folder: Path, tmp_path: Path, ours: CrossEncoder) -
     np.testing.assert_allclose(again.predict(PAIRS), expected, atol=1e-4)
     with pytest.raises(InputError, match="another folder"):
         CrossEncoder(tmp_path / "saved").save_pretrained(tmp_path / "saved")
+
+
+def test_prompts_are_saved(folder: Path, tmp_path: Path) -> None:
+    prompts = {"museum": "museums: ", "other": "others: "}
+    model = CrossEncoder(str(folder), prompts=prompts, default_prompt_name="museum")
+    expected = model.predict(PAIRS)
+    assert np.abs(expected - CrossEncoder(str(folder)).predict(PAIRS)).max() > 0.01
+    model.save_pretrained(tmp_path / "saved")
+    again = CrossEncoder(tmp_path / "saved")
+    assert (again.prompts, again.default_prompt_name) == (prompts, "museum")
+    np.testing.assert_allclose(again.predict(PAIRS), expected, atol=1e-5)
 
 
 def test_prompts_by_name(folder: Path) -> None:
@@ -288,6 +342,28 @@ def test_rank_needs_one_label(our_classes: CrossEncoder) -> None:
 def test_what_is_no_pair_is_refused(ours: CrossEncoder, inputs: Any) -> None:
     with pytest.raises(InputError):
         ours.predict(inputs)
+
+
+@pytest.mark.parametrize("value", [None, "64", 64.0])
+def test_lengths_that_are_no_integers_are_refused(ours: CrossEncoder, value: Any) -> None:
+    with pytest.raises(InputError, match="max_length must be an integer, received"):
+        ours.max_length = value
+
+
+def test_devices_as_torch_has_them(folder: Path, ours: CrossEncoder) -> None:
+    device = torch.device("cpu")
+    for backend in ("openvino", "torch"):
+        with CrossEncoder(str(folder), backend=backend, device=device) as model:
+            assert model.device == "cpu"
+            expected = model.predict(PAIRS)
+            for devices in (device, [device], ["cpu", device]):
+                np.testing.assert_array_equal(model.predict(PAIRS, device=devices), expected)
+
+
+def test_numbers_of_numpy(ours: CrossEncoder) -> None:
+    expected = ours.predict(PAIRS)
+    found = ours.predict(PAIRS, batch_size=np.int64(2))  # type: ignore[arg-type]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("value", [0, -1, 2.5, "8", True])

@@ -208,6 +208,65 @@ def test_the_cache_answers_for_the_backend(spec: ModelSpec, tmp_path: Path) -> N
     cache.close()
 
 
+class Meddling(Recording):
+    """Sets the longest length while it computes."""
+
+    engine: Scorer
+
+    def forward(self, batch: Batch) -> Floats:
+        self.engine.tokenizer.max_length = 64
+        return super().forward(batch)
+
+
+def by_length(prompt: str | None, max_length: int) -> bytes:
+    return str(max_length).encode()
+
+
+def test_a_length_set_while_a_window_is_computed_counts_for_the_next(
+    spec: ModelSpec, tmp_path: Path
+) -> None:
+    cache = ScoreCache(tmp_path / "scores.sqlite")
+    backend = Meddling()
+    backend.engine = engine = scorer(spec, backend, cache=cache, namespace=by_length)
+    engine.tokenizer.max_length = 9
+    long = ("w1", "w2 " * 4 + "w1 " * 4)  # of 9 tokens 3 are special: 5 of the document are read
+    assert logits(engine, [long]) == [pytest.approx(2 / 6)]  # its [SEP] counts
+    assert logits(engine, [long]) == [pytest.approx(5 / 9)]
+    assert [cache.get(name, [long]) for name in (b"9", b"64")] == [
+        [pytest.approx(2 / 6)],
+        [pytest.approx(5 / 9)],
+    ]
+    cache.close()
+
+
+def test_a_length_set_while_a_window_is_tokenised_counts_for_the_next(
+    spec: ModelSpec, tmp_path: Path
+) -> None:
+    class Slow(ScoreCache):
+        def get(self, namespace: bytes, pairs: Any) -> Any:
+            engine.tokenizer.max_length = 64
+            return super().get(namespace, pairs)
+
+    cache = Slow(tmp_path / "scores.sqlite")
+    engine = scorer(spec, cache=cache, namespace=by_length)
+    engine.tokenizer.max_length = 9
+    long = ("w1", "w2 " * 4 + "w1 " * 4)
+    assert logits(engine, [long]) == [pytest.approx(2 / 6)]
+    assert cache.get(b"9", [long]) == [pytest.approx(2 / 6)]
+    cache.close()
+
+
+@pytest.mark.parametrize("row", [[np.nan], [np.inf], [], [1.0, 2.0]])
+def test_what_cannot_be_the_models_is_computed_again(
+    spec: ModelSpec, tmp_path: Path, row: list[float]
+) -> None:
+    cache = ScoreCache(tmp_path / "scores.sqlite")
+    cache.put(b"", [pair(1)], np.float32([row]))
+    assert logits(scorer(spec, cache=cache), [pair(1)]) == [expected(1)]
+    assert cache.get(b"", [pair(1)]) == [expected(1)]
+    cache.close()
+
+
 def test_counting_what_was_cut_uses_the_cache_too(spec: ModelSpec, tmp_path: Path) -> None:
     cache = ScoreCache(tmp_path / "scores.sqlite")
     # [CLS] and two [SEP] leave 61 places, one for the query: 60 of the document's tokens are read.

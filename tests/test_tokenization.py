@@ -1,6 +1,8 @@
 """Tokenisation against Hugging Face's own pair encoding, and what is reported as cut."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,12 +57,20 @@ texts = st.text(max_size=60).filter(lambda text: "\x00" not in text)
 
 
 @settings(max_examples=150, deadline=None)
-@given(query=texts, document=texts, max_length=st.integers(6, 40))
-def test_same_ids_as_tokenizers(file: Path, query: str, document: str, max_length: int) -> None:
+@given(
+    query=texts,
+    document=texts,
+    max_length=st.integers(6, 40),
+    side=st.sampled_from(["left", "right"]),
+)
+def test_same_ids_as_tokenizers(
+    file: Path, query: str, document: str, max_length: int, side: Any
+) -> None:
     reference = Tokenizer.from_file(str(file))
-    reference.enable_truncation(max_length, strategy="longest_first")
+    reference.enable_truncation(max_length, strategy="longest_first", direction=side)
     expected = reference.encode(query, document)
-    found = PairTokenizer(file, PairTemplate(), max_length=max_length).encode([(query, document)])
+    tokenizer = PairTokenizer(file, PairTemplate(side), max_length=max_length)
+    found = tokenizer.encode([(query, document)])
     assert found[0].ids.tolist() == expected.ids
     types = [0] * found[0].document_start + [1] * (len(expected.ids) - found[0].document_start)
     assert types == expected.type_ids
@@ -89,12 +99,16 @@ def test_only_document_keeps_the_query_whole(file: Path) -> None:
         tokenizer.encode([(query * 9, "the lazy dog")])
 
 
-def test_long_texts_are_read_only_as_far_as_needed(file: Path) -> None:
-    tokenizer = PairTokenizer(file, PairTemplate(), max_length=32)
-    document = "the quick brown fox jumps over the lazy dog " * 20_000
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_long_texts_are_read_only_as_far_as_needed(file: Path, side: Any) -> None:
+    tokenizer = PairTokenizer(file, PairTemplate(side), max_length=32)
+    document = "the quick brown fox jumps over the lazy dog " * 20_000 + "my box"
     reference = Tokenizer.from_file(str(file))
-    reference.enable_truncation(32)
-    encoded = tokenizer.encode([("my box", document)], count_all=True)[0]
+    reference.enable_truncation(32, direction=side)
+    (part,) = tokenizer.encode([("my box", document)])
+    (encoded,) = tokenizer.encode([("my box", document)], count_all=True)
+    assert part.ids.tolist() == encoded.ids.tolist()
+    assert part.truncated_document < encoded.truncated_document
     assert encoded.ids.tolist() == reference.encode("my box", document).ids
     assert encoded.truncated_document == tokenizer.count(document) - (
         32 - len(reference.encode("my box", "").ids)
@@ -102,6 +116,35 @@ def test_long_texts_are_read_only_as_far_as_needed(file: Path) -> None:
     assert tokenizer.count(document) == len(
         Tokenizer.from_file(str(file)).encode(document, add_special_tokens=False).ids
     )
+
+
+def test_the_file_says_what_is_cut_where_nothing_else_does(file: Path, tmp_path: Path) -> None:
+    saved = Tokenizer.from_file(str(file))
+    saved.enable_truncation(99, direction="left")
+    saved.save(str(tmp_path / "tokenizer.json"))
+    pair = ("my box", "the quick brown fox jumps over the lazy dog")
+    sides = (PairTemplate(), PairTemplate("left"), PairTemplate("right"))
+    silent, left, right = (
+        PairTokenizer(tmp_path / "tokenizer.json", side, max_length=8).encode([pair])[0]
+        for side in sides
+    )
+    assert silent.ids.tolist() == left.ids.tolist() != right.ids.tolist()
+    assert silent.truncated_document == right.truncated_document > 0
+
+
+def test_a_document_has_half_of_the_room_beside_a_long_query(file: Path) -> None:
+    tokenizer = PairTokenizer(file, PairTemplate(), max_length=32)
+    words = "the quick brown fox jumps over the lazy dog " * 9
+    both = 32 - len(Tokenizer.from_file(str(file)).encode("", "").ids)
+    assert tokenizer.room("dog") == both - tokenizer.count("dog")
+    assert tokenizer.room(words) == both // 2
+    whole = PairTokenizer(file, PairTemplate(), max_length=32, truncation="only_document")
+    assert whole.room(words) == 1
+    # A document of that many tokens is read whole, and the query is cut.
+    text = words[: tokenizer.offsets(words)[both // 2 - 1, 1]]
+    (encoded,) = tokenizer.encode([(words, text)])
+    assert (len(encoded.ids), encoded.truncated_document) == (32, 0)
+    assert encoded.truncated_query == tokenizer.count(words) - (both - both // 2)
 
 
 def test_offsets_point_into_the_text(file: Path) -> None:
@@ -132,6 +175,10 @@ def test_a_prompt_template_keeps_its_end(file: Path) -> None:
     assert short.ids.tolist() == ids("quick fox: my over: box") + ids(" dog")
     tail = ids(" dog")
     assert long.ids.tolist() == ids("quick fox: my over: " + "lazy " * 50)[: 24 - len(tail)] + tail
+    left = PairTokenizer(file, replace(template, truncation_side="left"), max_length=24)
+    (end,) = left.encode([("my", "lazy " * 50 + "box")])
+    text = "quick fox: my over: " + "lazy " * 50 + "box"
+    assert end.ids.tolist() == ids(text)[len(tail) - 24 :] + tail
     asked = tokenizer.encode([("my", "box")], prompt="lazy")[0]
     assert asked.ids.tolist() == ids("lazy fox: my over: box") + ids(" dog")
 

@@ -27,6 +27,7 @@ BUSY_SECONDS = 10.0  # how long to wait for another process's write
 MOST_RENEWALS = 4096  # renewals that may wait in memory for the next write
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_GARBLED = (TypeError, UnicodeDecodeError)  # what damage to the table's definition leads to
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
@@ -119,6 +120,7 @@ class ScoreCache:
         Returns:
             For each pair its logits ``[labels]``, or None when it is not in the cache.
         """
+        keys = [pair_key(namespace, pair) for pair in pairs]
         found: list[Floats | None] = [None] * len(pairs)
         with self._lock, self._surviving_failure():
             connection = self._connected()
@@ -126,10 +128,12 @@ class ScoreCache:
                 return found
             with _transaction(connection, "DEFERRED"):
                 old = _highest_id(connection) - self._max_entries // 2
-                for position, pair in enumerate(pairs):
+                for position, key in enumerate(keys):
+                    # What damage has made of a row counts as not known.
                     row = connection.execute(
-                        "SELECT id, logits FROM scores WHERE key = ?",
-                        (pair_key(namespace, pair),),
+                        "SELECT id, logits FROM scores WHERE key = ? "
+                        "AND typeof(logits) = 'blob' AND length(logits) % 4 = 0",
+                        (key,),
                     ).fetchone()
                     if row is not None:
                         found[position] = read_logits(row[1])
@@ -213,8 +217,8 @@ class ScoreCache:
     def _surviving_failure(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
-            if _code(error) in _DAMAGED:
+        except (sqlite3.Error, OSError, *_GARBLED) as error:
+            if _code(error) in _DAMAGED or isinstance(error, _GARBLED):
                 self._rebuild(error)
             else:
                 self._turn_off(error)
@@ -260,8 +264,9 @@ def _check_writable(path: Path) -> None:
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     """Check that the database is ours, and make its table when it is new."""
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    with _transaction(connection, "DEFERRED"):  # or another process's table seems a stranger's
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application != APPLICATION_ID and (application != 0 or tables != 0):
         raise CacheError(
             f"The score cache must be a file of its own, and {path} is a database that something "

@@ -1,8 +1,9 @@
 """CrossEncoder: predict, rank, stream."""
 
 import asyncio
+import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
@@ -337,9 +338,13 @@ def _is_single(inputs: Any) -> bool:
 
 
 def _checked_batch_size(value: int | None) -> int | None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+    if value is None:
+        return None
+    integer = isinstance(value, SupportsIndex) and not isinstance(value, bool)
+    size = operator.index(value) if integer else 0
+    if size < 1:
         raise InputError(f"batch_size must be a positive integer, received {value!r}.")
-    return value
+    return size
 
 
 def _listed(documents: Any) -> list[Any]:

@@ -2,12 +2,12 @@
 
 import functools
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, Union
 
 from tokenizers import Tokenizer
 
@@ -28,9 +28,14 @@ from crossrank.tokenization import Truncation
 from crossrank.types import Fetcher, Precision
 
 if TYPE_CHECKING:
+    import torch
+
     from crossrank.evaluation.calibration_maps import Calibration
 
-Devices = str | Sequence[str] | None
+Device = Union[str, "torch.device"]
+"""A device by its name, or as torch has it."""
+
+Devices = Device | Iterable[Device] | None
 """One device, several to share the work, or the one the model was loaded on."""
 
 
@@ -58,7 +63,7 @@ class LoadedModel:
         self,
         model_name_or_path: str | Path | None = None,
         *,
-        device: str | None = None,
+        device: Device | None = None,
         prompts: dict[str, str] | None = None,
         default_prompt_name: str | None = None,
         cache_folder: str | None = None,
@@ -93,7 +98,8 @@ class LoadedModel:
             token: Hub token.
             model_kwargs: Settings of the backend, e.g. ``file_name``, ``provider``,
                 ``torch_dtype``, ``attn_implementation``.
-            processor_kwargs: Settings of the tokenizer, e.g. ``model_max_length``.
+            processor_kwargs: Settings of the tokenizer: ``model_max_length``, ``chat_template``
+                and ``truncation_side``.
             config_kwargs: Values that replace those of ``config.json``.
             backend: ``"openvino"``, ``"onnx"``, ``"torch"``, or ``"auto"`` to choose.
             num_labels: Number of labels, when the configuration is silent or wrong.
@@ -118,6 +124,7 @@ class LoadedModel:
             InputError: An option cannot be used.
         """
         wanted = None if precision == "auto" else precision
+        device = None if device is None else str(device)
         folder = locate(
             model_name_or_path,
             cache_folder=cache_folder,
@@ -143,17 +150,20 @@ class LoadedModel:
         self._tokenizer = load_tokenizer(self.spec, truncation, fetcher)
         self.activation_fn = activation_fn if activation_fn is not None else self.spec.activation
         self._cache = ScoreCache(cache) if isinstance(cache, str | Path) else cache
+        self._model_kwargs = model_kwargs or {}
         self._load = functools.partial(
             load_backend,
             self.spec,
             backend,
             precision=wanted,
-            options=model_kwargs,
+            options=self._model_kwargs,
         )
         self._lock = threading.Lock()
         self._backends: dict[str, Backend] = {}
         self.runtime = self._load(device=device)
         self.backend = self.runtime.name
+        # Now: the files may be replaced, or removed, while the model is in memory.
+        self._digest = "" if self._cache is None else digest(self.spec, self.runtime.files)
         self._backends[self.runtime.device] = self.runtime
         self._scorers: dict[tuple[str, ...], Scorer] = {}
 
@@ -246,12 +256,19 @@ class LoadedModel:
         """Write the model to a folder, which this library and others can load.
 
         Args:
-            path: The folder; made when it does not exist.
+            path: The folder; made when it does not exist. What it holds of another model is
+                replaced.
 
         Raises:
             InputError: It is the folder the model was loaded from.
         """
-        save_model(self.spec, path, activation=activations.to_saved(self.activation_fn))
+        save_model(
+            self.spec,
+            path,
+            activation=activations.to_saved(self.activation_fn),
+            prompts=self.prompts,
+            default_prompt_name=self.default_prompt_name,
+        )
 
     def push_to_hub(
         self,
@@ -291,8 +308,9 @@ class LoadedModel:
 
     def scorer(self, devices: Devices = None) -> Scorer:
         """The engine for these devices; the model is loaded once on each."""
-        names = [devices] if isinstance(devices, str) else list(devices or [self.device])
-        wanted = tuple(dict.fromkeys(names))
+        given = devices or self.device
+        names = [given] if isinstance(given, str) or not isinstance(given, Iterable) else given
+        wanted = tuple(dict.fromkeys(map(str, names)))
         with self._lock:
             if not self._backends:
                 raise InputError("This model was closed: load it again to score with it.")
@@ -308,15 +326,16 @@ class LoadedModel:
             self._backends[name] = self._load(device=name)
         return self._backends[name]
 
-    def _namespace(self, prompt: str | None) -> bytes:
+    def _namespace(self, prompt: str | None, max_length: int) -> bytes:
         """Digest everything but the texts that can change a logit."""
         parts = (
-            digest(self.spec, self.runtime.files),
+            self._digest,
             self.runtime.name,
             self.runtime.precision,
+            sorted(self._model_kwargs.items()),
             self._tokenizer.template,
             self._tokenizer.truncation,
-            self._tokenizer.max_length,
+            max_length,
             self.spec.num_labels,
             prompt,
         )

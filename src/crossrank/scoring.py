@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
@@ -25,6 +26,7 @@ from crossrank.languages import foreign_script
 from crossrank.models.spec import ModelSpec
 from crossrank.tokenization import Encoded, PairTokenizer, read_text
 from crossrank.types import AnyPair, Floats, Pair
+from crossrank.workers import run_workers
 
 WINDOW = 4096
 """Pairs that are looked at together."""
@@ -80,12 +82,14 @@ class Window:
         encoded: Their token ids. A pair whose logits are known is encoded only where the options
             ask for it.
         known: Logits that the cache knew.
+        namespace: What the cache was asked with, and is told with.
     """
 
     pairs: list[AnyPair]
     slots: list[int]
     encoded: list[Encoded | None]
     known: list[Floats | None]
+    namespace: bytes
 
     def unknown(self) -> list[int]:
         """The distinct pairs that are left to score."""
@@ -108,7 +112,8 @@ class Scorer:
         tokenizer: Its tokenizer.
         backends: The loaded model, once for each device.
         cache: Where logits are remembered between calls.
-        namespace: Gives the cache's key for everything but the texts, from the prompt.
+        namespace: Gives the cache's key for everything but the texts, from the prompt and the
+            longest length.
     """
 
     def __init__(
@@ -117,7 +122,7 @@ class Scorer:
         tokenizer: PairTokenizer,
         backends: Sequence[Backend],
         cache: Cache | None = None,
-        namespace: Callable[[str | None], bytes] = lambda _: b"",
+        namespace: Callable[[str | None, int], bytes] = lambda *_: b"",
     ) -> None:
         self.spec = spec
         self.tokenizer = tokenizer
@@ -168,17 +173,18 @@ class Scorer:
         slots = [positions.setdefault(pair, len(positions)) for pair in pairs]
         distinct = list(positions)
         self._warn_of_foreign_script(distinct)
+        tokenizer = copy(self.tokenizer)  # its max_length may be set at any time
         known: list[Floats | None] = [None] * len(distinct)
-        labels = self.spec.num_labels
+        namespace = b""
         if self.cache is not None:
-            found = self.cache.get(self.namespace(options.prompt), _as_texts(distinct))
-            # Others may write to a cache too: what cannot be this model's is not known.
-            known = [row if row is not None and len(row) == labels else None for row in found]
-        window = Window(distinct, slots, [None] * len(distinct), known)
+            namespace = self.namespace(options.prompt, tokenizer.max_length)
+            found = self.cache.get(namespace, _as_texts(distinct))
+            known = [row if self._is_ours(row) else None for row in found]
+        window = Window(distinct, slots, [None] * len(distinct), known, namespace)
         # The cache knows logits, not what was cut: to count that, every pair is tokenised.
         every = options.count_truncated or options.encode_known
         wanted = range(len(distinct)) if every else window.unknown()
-        encoded = self.tokenizer.encode(
+        encoded = tokenizer.encode(
             [distinct[slot] for slot in wanted],
             prompt=options.prompt,
             count_all=options.count_truncated,
@@ -187,15 +193,12 @@ class Scorer:
             window.encoded[slot] = pair
         return window
 
-    def finish(
-        self, window: Window, computed: Floats, options: Options, *, start: int = 0
-    ) -> Scored:
+    def finish(self, window: Window, computed: Floats, *, start: int = 0) -> Scored:
         """Put computed and known logits together, check them, and let the cache remember.
 
         Args:
             window: As ``prepare`` gave it.
             computed: Logits ``[pairs, labels]`` of ``window.to_score()``.
-            options: What the caller asked for.
             start: How many pairs came before the window, for messages.
 
         Raises:
@@ -210,7 +213,7 @@ class Scorer:
         self._check(logits, window, start)
         if self.cache is not None and todo:
             pairs = [window.pairs[slot] for slot in todo]
-            self.cache.put(self.namespace(options.prompt), _as_texts(pairs), computed)
+            self.cache.put(window.namespace, _as_texts(pairs), computed)
         cut = [
             pair.truncated_query + pair.truncated_document if pair else 0 for pair in window.encoded
         ]
@@ -230,7 +233,7 @@ class Scorer:
             progress(int(waiting[rows].sum()))
 
         self.forward_all(pairs, options, keep)
-        return self.finish(window, computed, options, start=start)
+        return self.finish(window, computed, start=start)
 
     def forward_all(
         self,
@@ -264,7 +267,7 @@ class Scorer:
                     return
                 keep(rows, self.forward(backend, [pairs[row] for row in rows]))
 
-        _run_workers(work, workers[: max(1, batches.qsize())], stop)
+        run_workers(work, workers[: max(1, batches.qsize())], stop)
 
     def no_logits(self) -> Floats:
         """Logits of no pairs."""
@@ -307,6 +310,10 @@ class Scorer:
                 stacklevel=2,
             )
 
+    def _is_ours(self, row: Floats | None) -> bool:
+        """Say whether logits of a cache, to which others may write too, can be this model's."""
+        return row is not None and len(row) == self.spec.num_labels and bool(np.isfinite(row).all())
+
     def _check(self, logits: Floats, window: Window, start: int) -> None:
         bad = np.flatnonzero(~np.isfinite(logits).all(axis=1))
         if len(bad):
@@ -316,23 +323,6 @@ class Scorer:
                 "finite number is required. The weights may be damaged, or the precision too low "
                 "for this model; try precision='fp32'."
             )
-
-
-def _run_workers(
-    work: Callable[[Backend], None], workers: Sequence[Backend], stop: threading.Event
-) -> None:
-    """Run one worker on this thread when one is enough, else each on a thread of its own."""
-    if len(workers) == 1:
-        work(workers[0])
-        return
-    with ThreadPoolExecutor(len(workers), thread_name_prefix="crossrank-forward") as threads:
-        futures = [threads.submit(work, backend) for backend in workers]
-        try:
-            for future in futures:
-                future.result()
-        finally:
-            # After an error or Ctrl-C the other threads finish their batch and take no more.
-            stop.set()
 
 
 def _present(pair: Encoded | None) -> Encoded:

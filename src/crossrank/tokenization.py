@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from crossrank.errors import InputError, ModelFileError, UnsupportedModelError, describe
+from crossrank.errors import InputError, ModelFileError, describe
+from crossrank.pair_form import read_frame
 from crossrank.types import AnyPair, Floats, Pair, Patches
 
 Ids = NDArray[np.int32]
@@ -22,13 +23,22 @@ Ids = NDArray[np.int32]
 Truncation = Literal["longest_first", "only_document"]
 """What is cut when a pair is too long: the longer of both texts, or the document alone."""
 
+TruncationSide = Literal["left", "right"]
+"""Which end of a text that is too long is cut."""
+
 PIECE_CHARACTERS = 50_000
 """Longer texts are tokenised piece by piece, so that a text of many megabytes stays cheap."""
 
 
 @dataclass(frozen=True)
 class PairTemplate:
-    """The pair form built into the tokenizer, e.g. ``[CLS] query [SEP] document [SEP]``."""
+    """The pair form built into the tokenizer, e.g. ``[CLS] query [SEP] document [SEP]``.
+
+    Attributes:
+        truncation_side: Which end of either text is cut; by default what ``tokenizer.json`` says.
+    """
+
+    truncation_side: TruncationSide | None = None
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,7 @@ class PromptTemplate:
     """A pair written into one text, as rerankers made from language models read it.
 
     ``{prompt}`` in ``before`` is replaced by the prompt (the instruction) of the call. Special
-    tokens are written out. When the text is too long its end is cut; ``after`` is always kept.
+    tokens are written out. A text that is too long is cut; ``after`` is always kept.
 
     Attributes:
         before: Text before the query.
@@ -47,6 +57,7 @@ class PromptTemplate:
             then leave out more than the prompt itself.
         query_apart: Tokenise the query with what is before it apart from the rest, so that no
             token spans its end.
+        truncation_side: Which end is cut; by default what ``tokenizer.json`` says.
     """
 
     before: str
@@ -55,6 +66,7 @@ class PromptTemplate:
     default_prompt: str = ""
     without_prompt: str | None = None
     query_apart: bool = False
+    truncation_side: TruncationSide | None = None
 
     def opening(self, prompt: str | None) -> str:
         """Give the text before the query.
@@ -101,21 +113,6 @@ class Encoded:
         return len(self.ids) + self.positions
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """The special tokens around both texts, read off the tokenizer's post-processor."""
-
-    before: Ids
-    between: Ids
-    after: Ids
-    types_between: tuple[int, ...]
-    type_of_document: int
-
-    @property
-    def size(self) -> int:
-        return len(self.before) + len(self.between) + len(self.after)
-
-
 class PairTokenizer:
     """Turns pairs into token ids for one model.
 
@@ -143,9 +140,13 @@ class PairTokenizer:
                 f"truncation must be 'longest_first' or 'only_document', received {truncation!r}."
             )
         self.tokenizer = _load(file)
+        saved = self.tokenizer.truncation or {}
+        self._cuts_left = (template.truncation_side or saved.get("direction")) == "left"
+        self.tokenizer.no_truncation()
+        self.tokenizer.no_padding()
         self.template = template
         self.truncation = truncation
-        self._frame = _read_frame(self.tokenizer) if isinstance(template, PairTemplate) else None
+        self._frame = read_frame(self.tokenizer) if isinstance(template, PairTemplate) else None
         self.max_length = max_length
 
     @property
@@ -212,29 +213,38 @@ class PairTokenizer:
         Returns:
             Start and end character of each token, ``[tokens, 2]``; no special tokens.
         """
+        return self.first_offsets(text, None)
+
+    def first_offsets(self, text: str, wanted: int | None) -> NDArray[np.int64]:
+        """Find where the first tokens of a text lie: more than ``wanted`` if it has them."""
         spans: list[tuple[int, int]] = []
         start = 0
         for piece in _pieces(replace_surrogates(text)):
             encoding = self.tokenizer.encode(piece, add_special_tokens=False)
             spans += [(start + a, start + b) for a, b in encoding.offsets]
             start += len(piece)
+            if wanted is not None and len(spans) > wanted:
+                break
         return np.asarray(spans, dtype=np.int64).reshape(-1, 2)
 
-    def count(self, text: str) -> int:
-        """Count the tokens of a text, without special tokens."""
-        return len(self._ids_of([text], None)[text])
+    def count(self, text: str, wanted: int | None = None) -> int:
+        """Count the tokens of a text, without special tokens; beyond ``wanted`` not all."""
+        return len(self._ids_of([text], wanted)[text])
 
     def room(self, query: str) -> int:
-        """Tokens left for a document beside this query, never below 1."""
+        """Tokens left for a document beside this query; half of all where queries are cut, too."""
         if isinstance(self.template, PromptTemplate):
             opening = self.template.opening(None)
             around = (opening + query, self.template.between, self.template.after)
-            return max(1, self.max_length - sum(self.count(text) for text in around))
+            used = sum(self.count(text, self.max_length) for text in around)
+            return max(1, self.max_length - used)
         assert self._frame is not None
-        return max(1, self.max_length - self._frame.size - self.count(query))
+        both = self.max_length - self._frame.size
+        fewest = both // 2 if self.truncation == "longest_first" else 1
+        return max(fewest, both - self.count(query, self.max_length))
 
     def _ids_of(self, texts: Iterable[str], wanted: int | None) -> dict[str, Ids]:
-        """Tokenise each distinct text once, at least as far as ``wanted`` tokens."""
+        """Tokenise each distinct text once, at least ``wanted`` tokens from the end to keep."""
         distinct = list(dict.fromkeys(texts))
         short = [text for text in distinct if len(text) <= PIECE_CHARACTERS]
         encodings = self.tokenizer.encode_batch_fast(
@@ -252,12 +262,15 @@ class PairTokenizer:
     def _long_ids(self, text: str, wanted: int | None) -> Ids:
         parts: list[list[int]] = []
         total = 0
-        for piece in _pieces(replace_surrogates(text)):
+        pieces = list(_pieces(replace_surrogates(text)))
+        for piece in reversed(pieces) if self._cuts_left else pieces:
             ids = self.tokenizer.encode(piece, add_special_tokens=False).ids
             parts.append(ids)
             total += len(ids)
             if wanted is not None and total > wanted:
                 break
+        if self._cuts_left:
+            parts.reverse()
         return np.array([token for ids in parts for token in ids], dtype=np.int32)
 
     def _after(self) -> Ids:
@@ -271,15 +284,17 @@ class PairTokenizer:
         assert frame is not None
         room = self.max_length - frame.size
         keep_query, keep_document = self._kept(len(query), len(document), room)
-        ids = np.concatenate(
-            (frame.before, query[:keep_query], frame.between, document[:keep_document], frame.after)
-        )
+        first, other = self._cut(query, keep_query), self._cut(document, keep_document)
+        ids = np.concatenate((frame.before, first, frame.between, other, frame.after))
         second = len(frame.before) + keep_query + len(frame.between)
         if 1 in frame.types_between:
             start = second - len(frame.between) + frame.types_between.index(1)
         else:
             start = second if frame.type_of_document == 1 else len(ids)
         return Encoded(ids, start, len(query) - keep_query, len(document) - keep_document)
+
+    def _cut(self, ids: Ids, keep: int) -> Ids:
+        return ids[max(0, len(ids) - keep) :] if self._cuts_left else ids[:keep]
 
     def _kept(self, query: int, document: int, room: int) -> tuple[int, int]:
         """How many tokens of each text fit, as Hugging Face's ``tokenizers`` would cut them."""
@@ -315,7 +330,7 @@ class PairTokenizer:
         encoded = []
         for head, tail in zip(heads, tails, strict=True):
             text = np.concatenate((found[head], found[tail]))
-            ids = np.concatenate((text[:room], after))
+            ids = np.concatenate((self._cut(text, room), after))
             cut = max(0, len(text) - room)
             encoded.append(Encoded(ids, len(ids), truncated_document=cut))
         return encoded
@@ -325,47 +340,11 @@ def _load(file: Path) -> Tokenizer:
     if not file.is_file():
         raise ModelFileError(f"A tokenizer.json is required, and {file} does not exist.")
     try:
-        tokenizer = Tokenizer.from_file(str(file))
+        return Tokenizer.from_file(str(file))
     except Exception as error:
         raise ModelFileError(
             f"{file} cannot be read as a tokenizer: {error}. Download the model again."
         ) from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
-def _read_frame(tokenizer: Tokenizer) -> _Frame:
-    """Learn a tokenizer's pair form from what it makes of a pair with one token on each side."""
-    token = next(iter(tokenizer.encode("a b c", add_special_tokens=False).ids), None)
-    if token is None:
-        raise UnsupportedModelError("The tokenizer makes no tokens of the text 'a b c'.")
-    word = tokenizer.encode("a", add_special_tokens=False)
-    pair = tokenizer.encode("a", "a")
-    sides = pair.sequence_ids
-    if len(word.ids) == 0 or 0 not in sides or 1 not in sides:
-        raise UnsupportedModelError(
-            "The tokenizer does not keep query and document apart, so its pair form is unknown."
-        )
-    query = sides.index(0)
-    document = sides.index(1)
-    end_of_query = query + sides.count(0)
-    end_of_document = document + sides.count(1)
-    types = pair.type_ids
-    expected = [0] * types.count(0) + [1] * types.count(1)
-    if document < query or types != expected:
-        raise UnsupportedModelError(
-            f"The tokenizer's pair form has token types {types}; crossrank knows forms in which "
-            "the query comes first with type 0 and the document has type 0 or 1."
-        )
-    ids = np.array(pair.ids, dtype=np.int32)
-    return _Frame(
-        before=ids[:query],
-        between=ids[end_of_query:document],
-        after=ids[end_of_document:],
-        types_between=tuple(types[end_of_query:document]),
-        type_of_document=types[document],
-    )
 
 
 def read_text(value: Any, where: str) -> str:

@@ -1,5 +1,6 @@
 """The OpenVINO backend: precisions, options, files, memory, threads."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,8 +17,10 @@ from crossrank.models import ModelSpec, read_spec
 
 pytest.importorskip("torch", reason="it makes the model under test")
 pytest.importorskip("transformers", reason="it makes the model under test")
+onnx = pytest.importorskip("onnx", reason="it makes the model under test")
+openvino = pytest.importorskip("openvino", reason="it is what is tested")
 
-from tests.parity.tiny_models import PAIRS
+from tests.parity.tiny_models import PAIRS  # noqa: E402
 
 OUT_OF_MEMORY = Path(__file__).with_name("out_of_memory.py")
 
@@ -128,6 +131,72 @@ def test_the_cache_keeps_precisions_apart(
     OpenVINOBackend.load(spec, precision="bf16").forward(batch_of(PAIRS))
     assert len(list(engine_cache.glob("*/*.blob"))) == 2
     np.testing.assert_array_equal(OpenVINOBackend.load(spec).forward(batch_of(PAIRS)), exact)
+
+
+def save_ir(source: Path, target: Path, factor: float) -> None:
+    """Write an ONNX file as OpenVINO's files, with logits that are multiplied."""
+    model = onnx.load(source)
+    weights = {value.name: value for value in model.graph.initializer}["model.classifier.weight"]
+    scaled = onnx.numpy_helper.to_array(weights) * np.float32(factor)
+    weights.CopyFrom(onnx.numpy_helper.from_array(scaled, weights.name))
+    ir = openvino.Core().read_model(model.SerializeToString())
+    openvino.save_model(ir, target, compress_to_fp16=False)
+
+
+@pytest.mark.parametrize("replaced", ["in place", "under another name"])
+def test_new_weights_beside_the_same_graph_are_compiled_anew(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    batch_of: Batches,
+    replaced: str,
+) -> None:
+    """As in a clone whose weights changed, and in the hub's cache, where revisions share files."""
+    monkeypatch.chdir(tmp_path)  # of absolute paths OpenVINO looks at the folder, too
+    names = ("config.json", "tokenizer.json", "tokenizer_config.json")
+    old, new = Path("old"), Path("old" if replaced == "in place" else "new")
+    old.mkdir()
+    for name in names:
+        shutil.copyfile(folder / name, old / name)
+    save_ir(folder / "onnx" / "model.onnx", old / "openvino_model.xml", factor=1)
+    save_ir(folder / "onnx" / "model.onnx", Path("tripled.xml"), factor=3)
+    backend = OpenVINOBackend.load(read_spec(old, "old"))
+    expected = 3 * backend.forward(batch_of(PAIRS))
+    backend.close()
+    if new != old:
+        new.mkdir()
+        for name in (*names, "openvino_model.xml"):
+            (new / name).symlink_to(tmp_path / old / name)
+    Path("tripled.bin").replace(new / "openvino_model.bin")
+    found = OpenVINOBackend.load(read_spec(new, "new")).forward(batch_of(PAIRS))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_data_beside_a_graph_may_be_linked_as_in_the_hubs_cache(
+    spec: ModelSpec, folder: Path, tmp_path: Path, batch_of: Batches
+) -> None:
+    blobs, linked = tmp_path / "blobs", tmp_path / "snapshot"
+    (linked / "onnx").mkdir(parents=True)
+    blobs.mkdir()
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(folder / name, linked / name)
+    model = onnx.load(folder / "onnx" / "model.onnx")
+    options = {"save_as_external_data": True, "location": "model.onnx_data", "size_threshold": 0}
+    onnx.save(model, blobs / "model.onnx", **options)
+    for number, name in enumerate(("model.onnx", "model.onnx_data")):
+        (blobs / name).rename(blobs / str(number))
+        (linked / "onnx" / name).symlink_to(blobs / str(number))
+    expected = OpenVINOBackend.load(spec).forward(batch_of(PAIRS))
+    for _ in range(2):
+        found = OpenVINOBackend.load(read_spec(linked, "linked")).forward(batch_of(PAIRS))
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_a_cache_of_ones_own(spec: ModelSpec, engine_cache: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    OpenVINOBackend.load(spec, options={"ov_config": {"CACHE_DIR": str(own)}})
+    assert len(list(own.glob("*.blob"))) == 1
+    assert not engine_cache.exists()
 
 
 def test_works_where_nothing_can_be_cached(

@@ -13,6 +13,8 @@ from tests.models.model_folders import CONFIG, write_json
 from crossrank.errors import ExportError, MissingDependencyError, ModelFileError
 from crossrank.models import convert, read_spec
 from crossrank.models.convert import converted, to_onnx
+from crossrank.models.graphs import find_graph
+from crossrank.models.spec import ModelSpec
 from crossrank.models.storage import make_once
 
 torch = pytest.importorskip("torch", reason="converts models")
@@ -105,6 +107,21 @@ def test_converts_once(tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert [path.name for path in (tmp_path / "cache" / "converted").iterdir()] == [
         file.parent.name
     ]
+
+
+def test_weights_beside_the_converted_file_belong_to_it(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CROSSRANK_CACHE", str(tmp_path / "cache"))
+
+    def convert_large(_: ModelSpec, file: Path) -> None:
+        """Write what torch writes for models of more than 2 GB."""
+        file.touch()
+        file.with_name("model.onnx.data").touch()
+
+    monkeypatch.setattr(convert, "_convert", convert_large)
+    graph = find_graph(read_spec(tiny_bert, "tiny"), "onnx")
+    assert [file.name for file in graph.files] == ["model.onnx", "model.onnx.data"]
 
 
 def test_damaged_weights_are_seen_first(

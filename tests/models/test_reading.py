@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.models.model_folders import CONFIG, write_json
 
@@ -82,6 +83,10 @@ def test_an_unknown_activation_is_named(model_folder: Path) -> None:
          None, 512),
         ({"model_type": "xlm-roberta", "max_position_embeddings": 514, "pad_token_id": 1}, 10**30,
          512, 512),
+        ({"model_type": "xmod", "max_position_embeddings": 514, "pad_token_id": 1}, 10**30,
+         None, 512),
+        ({"model_type": "longformer", "max_position_embeddings": 4098, "pad_token_id": 1}, 10**30,
+         None, 4096),
         ({"model_type": "modernbert", "max_position_embeddings": 8192}, 10**30, None, 8192),
         ({"model_type": "modernbert", "max_position_embeddings": 8192}, 512, 9000, 9000),
         ({"max_position_embeddings": -1, "model_type": "xlnet"}, 10**30, None, 512),
@@ -135,6 +140,37 @@ def test_a_saved_length_without_positions_is_cut_without_a_word(model_folder: Pa
 def test_refuses_numbers_that_make_no_sense(model_folder: Path, arguments: dict[str, int]) -> None:
     with pytest.raises(InputError, match="at least 1"):
         read_spec(model_folder, "name", **arguments)
+
+
+@pytest.mark.parametrize("value", ["64", 64.0, [64]])
+def test_refuses_lengths_that_are_no_integers(model_folder: Path, value: Any) -> None:
+    for arguments in ({"max_length": value}, {"processor_kwargs": {"model_max_length": value}}):
+        with pytest.raises(
+            InputError, match=r"max_length must be an integer, received (str|float)?"
+        ):
+            read_spec(model_folder, "name", **arguments)
+    assert read_spec(model_folder, "name", max_length=np.int64(64)).max_length == 64
+
+
+def test_which_end_of_long_texts_is_cut(model_folder: Path) -> None:
+    def side(**processor: Any) -> str | None:
+        return read_spec(model_folder, "name", processor_kwargs=processor).template.truncation_side
+
+    assert side() is None
+    assert side(truncation_side="left") == "left"
+    write_json(model_folder / "tokenizer_config.json", {"truncation_side": "left"})
+    assert (side(), side(truncation_side="right")) == ("left", "right")
+    with pytest.raises(InputError, match="must be 'left' or 'right', received 'middle'"):
+        side(truncation_side="middle")
+
+
+def test_unknown_settings_of_the_tokenizer_are_refused(model_folder: Path) -> None:
+    harmless = {"use_fast": True, "padding_side": "left", "clean_up_tokenization_spaces": False}
+    plain = read_spec(model_folder, "name")
+    assert read_spec(model_folder, "name", processor_kwargs=harmless) == plain
+    unknown = {"do_lower_case": False, "cache_dir": "x", "model_max_length": 32}
+    with pytest.raises(InputError, match="truncation_side; received cache_dir, do_lower_case"):
+        read_spec(model_folder, "name", processor_kwargs=unknown)
 
 
 def write_modules(folder: Path, *types: str) -> None:

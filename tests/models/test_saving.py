@@ -1,16 +1,25 @@
-"""Pushing a model, with the hub's own client against a stand-in for its HTTP API."""
+"""Saving over another model, what is saved, and pushing.
+
+Models are pushed with the hub's own client against a stand-in for its HTTP API.
+"""
 
 import base64
 import json
+import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.models.model_folders import write_json
 
+from crossrank.errors import InputError
 from crossrank.models import locate, read_spec
-from crossrank.models.saving import push_model, save_model
+from crossrank.models.files import list_names
+from crossrank.models.saving import push_model, save_model, save_trained
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -132,3 +141,155 @@ def test_a_pushed_model_has_the_files_of_a_saved_one(
     assert set(receiver.files) >= saved - {"README.md"}
     assert json.loads(receiver.files["config.json"])["model_type"] == "prettr"
     assert address.endswith("/discussions/1" if create_pr else f"/commit/{COMMIT}")
+
+
+OLD = [
+    "0_Transformer/model.safetensors",
+    "calibration.json",
+    "config_sentence_transformers.json",
+    "model-00001-of-00002.safetensors",
+    "model-00002-of-00002.safetensors",
+    "model.safetensors.index.json",
+    "modules.json",
+    "onnx/model.onnx",
+    "onnx/model.onnx_data",
+    "onnx/model_int8.onnx",
+    "openvino/openvino_model.bin",
+    "openvino/openvino_model.xml",
+    "sentence_bert_config.json",
+]
+"""Files of another model: each would change how the folder is read."""
+OTHERS = ["notes.txt", "another/config.json", "another/model.onnx", "onnx/notes.txt"]
+
+
+@pytest.fixture
+def occupied(tmp_path: Path) -> Path:
+    """A folder with another model, and with files that are none of its."""
+    for name in ["config.json", *OLD, *OTHERS]:
+        file = tmp_path / "occupied" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("old")
+    return tmp_path / "occupied"
+
+
+def test_nothing_is_left_of_another_model(model_folder: Path, occupied: Path) -> None:
+    (model_folder / "model_fp16.onnx").write_text("new")
+    expected = sorted([*list_names(model_folder), *OTHERS])
+    save_model(read_spec(model_folder, "mine"), occupied, activation=None)
+    assert list_names(occupied) == expected
+    assert (occupied / "model_fp16.onnx").read_text() == "new"
+    assert {(occupied / name).read_text() for name in OTHERS} == {"old"}
+
+
+def test_a_failure_leaves_the_other_model_whole(
+    model_folder: Path, occupied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (model_folder / "model.safetensors").write_text("new")
+
+    def copy(source: Path, target: Path) -> None:
+        """Find the disk full when it comes to the weights."""
+        if source.name == "model.safetensors":
+            raise OSError("No space left on device")
+        target.write_bytes(source.read_bytes())
+
+    monkeypatch.setattr("crossrank.models.saving.shutil.copyfile", copy)
+    before = list_names(occupied)
+    with pytest.raises(OSError, match="No space left"):
+        save_model(read_spec(model_folder, "mine"), occupied, activation=None)
+    assert list_names(occupied) == before
+    assert (occupied / "config.json").read_text() == "old"
+
+
+def test_the_source_is_not_touched(model_folder: Path, tmp_path: Path) -> None:
+    source = tmp_path / "both" / "onnx"
+    shutil.copytree(model_folder, source)
+    (source / "model.onnx").write_text("new")
+    before = list_names(source)
+    spec = read_spec(source, "mine")
+    save_model(spec, tmp_path / "both", activation=None)
+    assert list_names(source) == before
+    assert (tmp_path / "both" / "model.onnx").read_text() == "new"
+    with pytest.raises(InputError, match="save it to another folder"):
+        save_model(spec, source, activation=None)
+
+
+def test_a_trained_model_takes_the_place_of_another(
+    model_folder: Path, occupied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch", reason="what is trained is a torch module")
+
+    def save_weights(module: Any, _: Any, folder: Path) -> None:
+        (folder / "model.safetensors").write_text(module)
+
+    monkeypatch.setattr("crossrank.models.torch_modules.saving.save_weights", save_weights)
+    (model_folder / "onnx").mkdir()
+    (model_folder / "onnx/model.onnx").write_text("untrained")
+    (occupied / "README.md").write_text("the card of the other model")
+    tanh = f"{torch.nn.Tanh.__module__}.Tanh"
+    save_trained(read_spec(model_folder, "mine"), "trained", occupied, tanh)  # type: ignore[arg-type]
+    names = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+    assert list_names(occupied) == sorted([*names, *OTHERS])
+    assert (occupied / "model.safetensors").read_text() == "trained"
+    assert read_spec(occupied, "trained").activation == "tanh"
+
+
+def make_modular(folder: Path, home: str, **transformer: object) -> Path:
+    """Move a model's transformer into a module, with a head after it."""
+    entries = [(home, "base.modules.transformer.Transformer"), ("1_Dense", "base.modules.Dense")]
+    modules = [{"path": path, "type": f"sentence_transformers.{kind}"} for path, kind in entries]
+    if home:
+        names = list_names(folder)
+        (folder / home).mkdir()
+        for name in names:
+            (folder / name).rename(folder / home / name)
+    write_json(folder / "modules.json", modules)
+    write_json(folder / home / "sentence_bert_config.json", transformer)
+    head = {"module_output_name": "scores", "out_features": 1}
+    write_json(folder / "1_Dense" / "config.json", head)
+    return folder
+
+
+@pytest.mark.parametrize("home", ["", "0_Transformer"])
+@pytest.mark.parametrize("transformer", [{}, {"max_seq_length": 48}])
+def test_the_length_is_saved_where_it_is_read(
+    model_folder: Path, tmp_path: Path, home: str, transformer: dict[str, int]
+) -> None:
+    folder = make_modular(model_folder, home, **transformer)
+    spec = read_spec(folder, "mine")
+    assert spec.max_length == transformer.get("max_seq_length", 512)
+    sigmoid = "torch.nn.modules.activation.Sigmoid"
+    save_model(replace(spec, max_length=20), tmp_path / "saved", activation=sigmoid)
+    again = read_spec(tmp_path / "saved", "mine")
+    assert (again.max_length, again.activation) == (20, "sigmoid")
+    added = {"config_sentence_transformers.json"}
+    assert set(list_names(tmp_path / "saved")) == {*list_names(folder), *added}
+
+
+def test_prompts_are_saved(model_folder: Path, tmp_path: Path) -> None:
+    spec = read_spec(model_folder, "mine")
+    tanh = "torch.nn.modules.activation.Tanh"
+    prompts = {"web": "Search: ", "code": "Find code: "}
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    save_model(spec, first, activation=tanh, prompts=prompts, default_prompt_name="web")
+    # As in files of sentence-transformers, a prompt may be empty; crossrank has no use for it.
+    settings = first / "config_sentence_transformers.json"
+    value = json.loads(settings.read_text())
+    value["prompts"]["document"] = ""
+    write_json(settings, value)
+    saved = read_spec(first, "mine")
+    assert (saved.prompts, saved.default_prompt_name) == (prompts, "web")
+    identity = "torch.nn.modules.linear.Identity"
+    save_model(saved, second, activation=identity, prompts={"code": "Find: "})
+    again = read_spec(second, "mine")
+    assert (again.prompts, again.default_prompt_name) == ({"code": "Find: "}, None)
+    assert again.activation == "identity"
+    # Readers that know no modules look for it here.
+    config = json.loads((second / "config.json").read_text())
+    assert config["sentence_transformers"] == {"activation_fn": identity}
+    written = json.loads((second / settings.name).read_text())
+    assert written["prompts"] == {"document": "", "code": "Find: "}
+    save_model(saved, third, activation=None)
+    assert read_spec(third, "mine").prompts == prompts
+    assert settings.name not in list_names(model_folder)
+    save_model(spec, tmp_path / "plain", activation=tanh, prompts={})
+    assert settings.name not in list_names(tmp_path / "plain")

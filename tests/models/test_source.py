@@ -167,3 +167,11 @@ def test_refuses_what_is_no_name(name: str) -> None:
 def test_a_file_is_no_model(model_folder: Path) -> None:
     with pytest.raises(ModelNotFoundError, match="folder that holds"):
         locate(model_folder / "config.json")
+
+
+def test_a_path_is_a_folder_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in EMBEDDED:
+        Path(name).mkdir()
+        assert locate(Path(name)) == Path(name)
+        assert locate(name) == EMBEDDED[name]

@@ -1,6 +1,7 @@
 """Cross-encoders in modules score here as in sentence-transformers, which saved them."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,6 +94,29 @@ def test_classifier_in_one_module(once: Once, tmp_path: Path) -> None:
     backbone = once("bert", lambda folder: make_classifier(folder, "bert"))
     reference.CrossEncoder(str(backbone), device="cpu").save_pretrained(str(tmp_path / "model"))
     compare(tmp_path / "model")
+
+
+@pytest.mark.parametrize("saved_length", [None, 48])
+def test_saved_again_it_keeps_length_and_prompts(
+    once: Once, tmp_path: Path, saved_length: int | None
+) -> None:
+    folder = shutil.copytree(once("modular-cls", make_modular), tmp_path / "model")
+    if saved_length is not None:  # where older versions keep it
+        settings = json.loads((folder / "sentence_bert_config.json").read_text())
+        settings["max_seq_length"] = saved_length
+        (folder / "sentence_bert_config.json").write_text(json.dumps(settings))
+    prompts = {"museum": "museums of: "}
+    model = CrossEncoder(folder, prompts=prompts, default_prompt_name="museum", backend="torch")
+    model.max_length = 20
+    model.activation_fn = "identity"
+    model.save_pretrained(tmp_path / "saved")
+    expected = model.predict(PAIRS)
+    ours = CrossEncoder(tmp_path / "saved", backend="torch")
+    theirs = reference.CrossEncoder(str(tmp_path / "saved"), device="cpu")
+    for again in (ours, theirs):
+        assert (again.max_seq_length, again.prompts) == (20, prompts)
+        np.testing.assert_allclose(again.predict(PAIRS), expected, atol=1e-4)
+    assert np.abs(expected - model.predict(PAIRS, prompt="")).max() > 0.01
 
 
 def test_names_of_older_versions(once: Once, tmp_path: Path) -> None:

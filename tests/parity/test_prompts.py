@@ -86,13 +86,17 @@ def test_mxbai_rerank(folder: Path, reference: Any, prompt: str | None) -> None:
 
 
 @pytest.mark.parametrize("prompt", [None, INSTRUCTION])
-@pytest.mark.parametrize("max_length", [4096, 80])
-def test_chat_template(tmp_path: Path, prompt: str | None, max_length: int) -> None:
+@pytest.mark.parametrize(("max_length", "side"), [(4096, "right"), (80, "right"), (80, "left")])
+def test_chat_template(tmp_path: Path, prompt: str | None, max_length: int, side: str) -> None:
     """As sentence-transformers feeds a model with LogitScore, its suffix restored when cut."""
     library = pytest.importorskip("sentence_transformers", reason="the library compared with")
     folder = make_causal_lm(tmp_path / "chat", chat_template=ROLES)
-    theirs = library.CrossEncoder(str(folder), device="cpu", max_length=max_length)
-    spec = read_spec(folder, "chat", max_length=max_length)
+    options: dict[str, Any] = {
+        "max_length": max_length,
+        "processor_kwargs": {"truncation_side": side},
+    }
+    theirs = library.CrossEncoder(str(folder), device="cpu", **options)
+    spec = read_spec(folder, "chat", **options)
     ours = ids_of(spec, prompt, spec.max_length)
     for pair, ids in zip(PAIRS, ours, strict=True):
         features = theirs.preprocess([pair], prompt=prompt)

@@ -1,5 +1,7 @@
 """Logits of transformers' sequence classifiers, through every backend."""
 
+import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.parity.tiny_models import CLASSIFIERS, MAX_LENGTH, PAIRS, classify, make_classifier
+from tokenizers import Tokenizer
 
 from crossrank import CrossEncoder
 from crossrank.types import Floats
@@ -76,6 +79,29 @@ def test_scores_equal_sentence_transformers(
     assert [
         entry["corpus_id"] for entry in ours.rank(PAIRS[0][0], [text for _, text in PAIRS])
     ] == [entry["corpus_id"] for entry in theirs.rank(PAIRS[0][0], [text for _, text in PAIRS])]
+
+
+@pytest.mark.parametrize("said_by", ["tokenizer_config.json", "tokenizer.json", "the caller"])
+def test_the_beginning_is_cut_where_the_tokenizer_says_so(
+    said_by: str, once: Once, tmp_path: Path
+) -> None:
+    library = pytest.importorskip("sentence_transformers", reason="the library compared with")
+    plain = once("bert", lambda path: make_classifier(path, "bert"))
+    folder = shutil.copytree(plain, tmp_path / "model")
+    options: dict[str, Any] = {}
+    if said_by == "the caller":
+        options = {"processor_kwargs": {"truncation_side": "left"}}
+    elif said_by == "tokenizer.json":
+        tokenizer = Tokenizer.from_file(str(folder / said_by))
+        tokenizer.enable_truncation(MAX_LENGTH, direction="left")
+        tokenizer.save(str(folder / said_by))
+    else:
+        settings = json.loads((folder / said_by).read_text())
+        (folder / said_by).write_text(json.dumps(settings | {"truncation_side": "left"}))
+    theirs = library.CrossEncoder(str(folder), device="cpu", **options).predict(PAIRS)
+    ours = CrossEncoder(folder, backend="torch", **options).predict(PAIRS)
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    assert np.abs(ours - CrossEncoder(plain, backend="torch").predict(PAIRS)).max() > 0.01
 
 
 def test_three_pairs_are_truncated(once: Once) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from tests.parity.tiny_models import (  # noqa: E402
 
 from crossrank.evaluation.evaluation_set import EvaluationSet  # noqa: E402
 from crossrank.evaluation.measures import measure  # noqa: E402
+from crossrank.models.files import list_names  # noqa: E402
 from crossrank.quantization import export  # noqa: E402
 from crossrank.quantization.export import REPORT  # noqa: E402
 
@@ -70,7 +72,7 @@ def test_every_precision_on_every_engine(
     assert written["precision"] == precision
     assert written["exported"]["bytes"] == sum(f.stat().st_size for f in (out / "onnx").iterdir())
     assert (report.exported.bytes < report.fp32.bytes) == (precision != "fp32")
-    assert not list(tmp_path.glob(".crossrank-export-*"))
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_the_reports_numbers_are_right(model: Path, task: EvaluationSet, tmp_path: Path) -> None:
@@ -141,10 +143,62 @@ def test_what_cannot_be_exported_is_refused(
 def test_overwriting_replaces_the_folder(model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    (out / "old.txt").write_text("old")
-    export(model, out, "fp32", pairs=PAIRS, overwrite=True, rounds=1)
+    for name in ("config.json", "old.txt"):
+        (out / name).write_text("old")
+    (tmp_path / "link").symlink_to(out)
+    export(model, tmp_path / "link", "fp32", pairs=PAIRS, overwrite=True, rounds=1)
     assert not (out / "old.txt").exists()
     assert (out / "onnx/model.onnx").exists()
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_overwriting_spares_the_model_and_what_is_around_it(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "models" / "mine"
+    shutil.copytree(model, source)
+    for name in ("config.json", "precious.txt"):  # "models" is a model itself, with others in it
+        shutil.copyfile(model / "config.json", source.parent / name)
+    (tmp_path / "link").symlink_to(source)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "file").write_text("keep me")
+    monkeypatch.chdir(tmp_path / "here")
+    before = list_names(tmp_path)
+    reasons = {
+        source: "the model",
+        source.parent: "the model",
+        tmp_path / "link": "the model",
+        Path(): "the working directory",
+        tmp_path / "file": "is a file",
+    }
+    for out, reason in reasons.items():
+        with pytest.raises(InputError, match=reason):
+            export(source, out, "fp32", pairs=PAIRS, overwrite=True)
+    assert list_names(tmp_path) == before
+
+
+def test_large_models_are_exported(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crossrank.quantization.weights.LARGEST", 2**14)
+    large = tmp_path / "large"
+    export(model, large, "fp32", pairs=PAIRS, rounds=1)
+    assert (large / "onnx/model.onnx.data").stat().st_size > 100_000
+    # The hub's cache has links, which onnx does not follow to external data.
+    data = tmp_path / "blob"
+    (large / "onnx/model.onnx.data").rename(data)
+    (large / "onnx/model.onnx.data").symlink_to(data)
+    report = export(large, tmp_path / "out", "fp16", pairs=PAIRS, rounds=1)
+    names = ["model_fp16.onnx", "model_fp16.onnx.data"]
+    assert list_names(tmp_path / "out/onnx") == names
+    sizes = [
+        sum(file.stat().st_size for file in (folder / "onnx").iterdir())
+        for folder in (large, tmp_path / "out")
+    ]
+    assert [report.fp32.bytes, report.exported.bytes] == sizes
+    exact = logits(model, PAIRS)
+    found = logits(tmp_path / "out", PAIRS)
+    np.testing.assert_allclose(found, exact, atol=CLOSENESS["fp16"] * exact.std())
 
 
 def test_an_evaluation_folder_is_read(tmp_path: Path) -> None:

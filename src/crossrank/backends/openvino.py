@@ -2,6 +2,8 @@
 
 import os
 import queue
+import shutil
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -12,9 +14,9 @@ from numpy.typing import NDArray
 from crossrank.backends.base import Backend, checked_options
 from crossrank.batching import Batch
 from crossrank.errors import BackendError, InputError, ModelFileError, OutOfMemoryError
-from crossrank.models.graphs import find_graph
+from crossrank.models.graphs import Graph, find_graph
 from crossrank.models.spec import ModelSpec
-from crossrank.models.storage import cache_folder, keep_recent
+from crossrank.models.storage import cache_folder, keep_recent, make_once
 from crossrank.optional import require, silence_telemetry
 from crossrank.types import Floats, Precision
 
@@ -55,10 +57,10 @@ class OpenVINOBackend(Backend):
 
     Options: ``file_name`` (below the model's folder), ``streams`` (batches computed at the same
     time; default one a core, at most eight), ``threads`` (in all; default one a core) and
-    ``ov_config`` (OpenVINO's own properties, which win over all that is set here).
+    ``ov_config`` (OpenVINO's own properties, which win over all that is set here). In a
+    ``CACHE_DIR`` of your own OpenVINO tells compiled models apart by the graph's file alone.
 
-    What is not quantised in an int8 or int4 file is computed in bf16 on processors with AMX: it
-    is an eighth faster there, and costs far less accuracy than quantising did.
+    What is not quantised in an int8 or int4 file is computed in fp32, see ``HINTS``.
     """
 
     name: ClassVar[str] = "openvino"
@@ -96,10 +98,10 @@ class OpenVINOBackend(Backend):
         silence_telemetry()
         openvino = require("openvino", extra="all")
         graph = find_graph(spec, cls.name, precision, options.pop("file_name", None))
-        file = graph.path
+        file = _without_links(graph)
         core = openvino.Core()
         config = _config(_hint(core, graph.precision), **options)
-        if cache := _cache_folder(file, config):
+        if "CACHE_DIR" not in config and (cache := _cache_folder(graph.files, config)):
             config["CACHE_DIR"] = str(cache)
         try:
             model = core.compile_model(str(file), "CPU", config)
@@ -186,21 +188,45 @@ def _config(
     return config | (ov_config or {})
 
 
-def _cache_folder(file: Path, config: dict[str, Any]) -> Path | None:
+def _cache_folder(files: Sequence[Path], config: dict[str, Any]) -> Path | None:
     """Where the compiled model is kept; ``None`` when nothing can be written there.
 
-    A folder for each setting: OpenVINO 2026.4 tells compiled models apart by file alone, and would
-    run one compiled for fp32 as bf16, which fails.
+    A folder for all weights and settings: OpenVINO 2026.4 tells compiled models apart by the file
+    of the graph alone. It would run old weights where those beside it are new, or two models share
+    it; and one compiled for fp32 as bf16, which fails.
     """
-    status = file.stat()
-    state = (str(file.resolve()), status.st_size, status.st_mtime_ns, sorted(config.items()))
-    folder = cache_folder("openvino") / sha256(repr(state).encode()).hexdigest()[:32]
+    folder = cache_folder("openvino") / _key(files, sorted(config.items()))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         keep_recent(folder)
     except OSError:
         return None
     return folder if os.access(folder, os.W_OK) else None
+
+
+def _without_links(graph: Graph) -> Path:
+    """Give a graph that lies beside its data: the hub's cache holds links to both, in a folder of
+    their own names, and OpenVINO refuses data that lies elsewhere.
+    """
+    linked = any(file.is_symlink() for file in graph.files)
+    if graph.path.suffix != ".onnx" or len(graph.files) == 1 or not linked:
+        return graph.path
+
+    def link(folder: Path) -> None:
+        for file in graph.files:
+            try:
+                (folder / file.name).hardlink_to(file.resolve())
+            except OSError:  # of another disk
+                shutil.copyfile(file, folder / file.name)
+
+    return make_once(cache_folder("linked") / _key(graph.files), link) / graph.path.name
+
+
+def _key(files: Sequence[Path], *settings: object) -> str:
+    """Name what is made of files, with these settings, in their present state."""
+    states = [(str(file.resolve()), file.stat()) for file in files]
+    parts = [(path, status.st_size, status.st_mtime_ns) for path, status in states]
+    return sha256(repr((parts, *settings)).encode()).hexdigest()[:32]
 
 
 def _cores() -> int:

@@ -55,11 +55,10 @@ def find_graph(
         can_convert=can_convert(),
         where=spec.name,
     )
-    path = spec.folder / choice.file.name
+    path, reason = spec.folder / choice.file.name, choice.reason
     check_file(path)
     if choice.file.format == "safetensors":
-        reason = f"{choice.reason}, converted once to ONNX"
-        path = converted(spec)
-        return Graph(path, (path,), choice.precision, reason)
-    beside = (spec.folder / name for name in companions(choice.file.name, names))
-    return Graph(path, (path, *beside), choice.precision, choice.reason)
+        path, reason = converted(spec), f"{reason}, converted once to ONNX"
+    beside = companions(path.name, list_names(path.parent))
+    files = (path, *(path.parent / name for name in beside))
+    return Graph(path, files, choice.precision, reason)

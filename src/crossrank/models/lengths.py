@@ -1,18 +1,23 @@
 """The longest sequence that a model reads."""
 
+import operator
 import warnings
 from typing import Any
 
-from crossrank.errors import InputError
+from crossrank.errors import InputError, describe
 
 _COUNT_FROM_PADDING = {
     "camembert",
     "data2vec-text",
+    "ibert",
+    "longformer",
+    "luke",
     "mpnet",
     "roberta",
     "roberta-prelayernorm",
     "xlm-roberta",
     "xlm-roberta-xl",
+    "xmod",
 }
 """Model types that number positions from the padding id on: the first ones are never used."""
 
@@ -49,7 +54,7 @@ def read_max_length(
         processor: The caller's ``processor_kwargs``.
 
     Raises:
-        InputError: The caller's length is below 1.
+        InputError: The caller's length is no integer, or below 1.
 
     Example:
         >>> roberta = {"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}
@@ -58,9 +63,7 @@ def read_max_length(
     """
     asked = processor.get("model_max_length")
     if asked is not None:
-        if int(asked) < 1:
-            raise InputError(f"max_length must be at least 1, received {asked}.")
-        return within_positions(int(asked), config)
+        return within_positions(asked, config)
     length = transformer.get("max_seq_length")
     if length is None:
         positions = _positions(config)
@@ -79,10 +82,19 @@ def within_positions(asked: int, config: dict[str, Any]) -> int:
         asked: Tokens, special tokens included.
         config: ``config.json``.
 
+    Raises:
+        InputError: It is no integer, or below 1.
+
     Example:
         >>> within_positions(400, {"model_type": "bert", "max_position_embeddings": 512})
         400
     """
+    try:
+        asked = operator.index(asked)
+    except TypeError as error:
+        raise InputError(f"max_length must be an integer, received {describe(asked)}.") from error
+    if asked < 1:
+        raise InputError(f"max_length must be at least 1, received {asked}.")
     table = _usable_positions(config)
     if table is None or asked <= table:
         return asked

@@ -3,8 +3,9 @@
 import json
 import re
 import warnings
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from crossrank.activations import from_saved
 from crossrank.errors import InputError, ModelFileError, UnsupportedModelError
@@ -21,7 +22,13 @@ from crossrank.models.tokenizer_files import (
 )
 from crossrank.models.vision_language import VISION_LANGUAGE, read_image_template
 from crossrank.optional import installed
-from crossrank.tokenization import PairTemplate, Template
+from crossrank.tokenization import PairTemplate, Template, TruncationSide
+
+_OPTIONS = ("model_max_length", "chat_template", "truncation_side")
+"""What ``processor_kwargs`` may hold."""
+
+_WITHOUT_EFFECT = ("clean_up_tokenization_spaces", "padding_side", "use_fast")
+"""What it may hold for the sake of sentence-transformers' users; scores do not depend on it."""
 
 
 def read_spec(
@@ -43,7 +50,7 @@ def read_spec(
         num_labels: Width of the logits, when the configuration is silent or wrong.
         max_length: Longest pair in tokens. Never more than the model has positions for.
         config_kwargs: Values that replace those of ``config.json``.
-        processor_kwargs: ``model_max_length`` and ``chat_template`` are known.
+        processor_kwargs: ``model_max_length``, ``chat_template`` and ``truncation_side``.
         trust_remote_code: Allow models that bring code of their own.
         new_head: Take a bi-encoder for its transformer alone, which gets a head for scores.
 
@@ -63,7 +70,7 @@ def read_spec(
     kind = _kind(config, modules)
     if not trust_remote_code:
         _refuse_remote_code(name, folder, config)
-    processor = dict(processor_kwargs or {})
+    processor = _checked_options(processor_kwargs)
     if max_length is not None:
         processor["model_max_length"] = max_length
     file = tokenizer_file(home, trust_remote_code=trust_remote_code)
@@ -102,7 +109,7 @@ def read_spec(
         config=config,
         num_labels=labels,
         activation=_activation(config, saved, labels),
-        template=template,
+        template=replace(template, truncation_side=_truncation_side(settings | processor)),
         tokenizer_file=file,
         max_length=read_max_length(config, settings, transformer, processor),
         pad_token_id=_pad_token_id(config, settings, vocabulary),
@@ -167,6 +174,26 @@ def read_modules(folder: Path) -> list[dict[str, Any]]:
         if not (folder / entry["path"]).resolve().is_relative_to(folder.resolve()):
             raise ModelFileError(f"{file} points outside of the model: {entry['path']!r}.")
     return modules if len(modules) > 1 or any(entry["path"] for entry in modules) else []
+
+
+def _checked_options(processor_kwargs: dict[str, Any] | None) -> dict[str, Any]:
+    """Copy the caller's settings of the tokenizer, and refuse those that are not known."""
+    given = dict(processor_kwargs or {})
+    if unknown := given.keys() - {*_OPTIONS, *_WITHOUT_EFFECT}:
+        raise InputError(
+            f"processor_kwargs are {', '.join(_OPTIONS)}; received {', '.join(sorted(unknown))}. "
+            "Where the model comes from is said by other arguments: cache_folder, revision, token, "
+            "local_files_only, trust_remote_code."
+        )
+    return given
+
+
+def _truncation_side(settings: dict[str, Any]) -> TruncationSide | None:
+    """Find which end of long texts is cut; ``None`` leaves it to ``tokenizer.json``."""
+    side: TruncationSide | None = settings.get("truncation_side")
+    if side not in (None, *get_args(TruncationSide)):
+        raise InputError(f"truncation_side must be 'left' or 'right', received {side!r}.")
+    return side
 
 
 def _is_bi_encoder(folder: Path, modules: list[dict[str, Any]]) -> bool:

@@ -1,9 +1,11 @@
 """Writing a loaded model to a folder, and from there to the hub."""
 
 import json
+import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,33 +19,40 @@ if TYPE_CHECKING:
     from torch import nn
 
 _REFUSED = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack"}
+_MODULES = "modules.json"
+_SETTINGS = "config_sentence_transformers.json"
+_TRANSFORMER = "sentence_bert_config.json"
 
 
 def save_model(
-    spec: ModelSpec, path: str | Path, *, activation: str | None, weights: bool = True
+    spec: ModelSpec,
+    path: str | Path,
+    *,
+    activation: str | None,
+    prompts: Mapping[str, str] | None = None,
+    default_prompt_name: str | None = None,
+    weights: bool = True,
 ) -> None:
-    """Copy a model's files to a folder, with the activation and length now in use.
+    """Copy a model's files to a folder, with the activation, prompts and length now in use.
 
     Args:
         spec: The model.
-        path: The folder to write; made when it does not exist.
+        path: The folder to write; made when it does not exist. What it holds of another model is
+            replaced.
         activation: Dotted path of the activation's torch class, or ``None`` to leave it.
+        prompts: Named texts put before a query, or ``None`` to leave them and the default one.
+        default_prompt_name: The prompt used when a call names none.
         weights: ``False`` leaves the weights out, for those who write others.
 
     Raises:
         InputError: The folder is the one the model was loaded from.
     """
-    target = Path(path)
-    if target.exists() and target.resolve() == spec.folder.resolve():
-        raise InputError(f"The model was loaded from {target}: save it to another folder.")
-    for name in _names(spec, weights):
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(spec.folder / name, target / name)
-    if activation is not None:
-        _set_activation(target, spec.config, activation)
-    _change_json(target / "tokenizer_config.json", model_max_length=spec.max_length)
-    if not (target / "tokenizer.json").exists():
-        shutil.copyfile(spec.tokenizer_file, target / "tokenizer.json")
+    with _filled(spec, Path(path)) as folder:
+        _copy(spec, folder, weights)
+        if prompts is not None:
+            _set_prompts(folder, prompts, default_prompt_name)
+        if activation is not None:
+            _set_activation(folder, activation)
 
 
 def save_trained(spec: ModelSpec, module: "nn.Module", path: str | Path, activation: str) -> None:
@@ -58,22 +67,74 @@ def save_trained(spec: ModelSpec, module: "nn.Module", path: str | Path, activat
     from crossrank.models.torch_modules.saving import save_weights
 
     target = Path(path)
-    save_model(spec, target, activation=None, weights=False)
-    for name in ("README.md", CALIBRATION):
-        (target / name).unlink(missing_ok=True)
-    save_weights(module, spec, target)
-    _set_activation(target, read_json(target / "config.json"), activation)
+    with _filled(spec, target) as folder:
+        _copy(spec, folder, weights=False)
+        for name in ("README.md", CALIBRATION):
+            (folder / name).unlink(missing_ok=True)
+        save_weights(module, spec, folder)
+        _set_activation(folder, activation)
+    (target / "README.md").unlink(missing_ok=True)
+
+
+@contextmanager
+def _filled(spec: ModelSpec, target: Path) -> Iterator[Path]:
+    """Give an empty folder; once it is full, its files replace those of a model in the target."""
+    if target.exists() and target.resolve() == spec.folder.resolve():
+        raise InputError(f"The model was loaded from {target}: save it to another folder.")
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target, prefix=".crossrank-") as scratch:
+        folder = Path(scratch)
+        yield folder
+        written = list_names(folder)
+        for name in written:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).replace(target / name)
+    for name in _deciding(list_names(target)) - set(written):
+        if not (target / name).parent.resolve().is_relative_to(spec.folder.resolve()):
+            (target / name).unlink()
+
+
+def _deciding(names: Sequence[str]) -> set[str]:
+    """The files that decide how a folder is read and that not every model has.
+
+    Weights count where models keep them; in other subfolders they are those of other models.
+    """
+    places = re.compile(r"((onnx|openvino|0_\w+)/)?[^/]+")
+    weights = {name for name in _weights(names) if places.fullmatch(name)}
+    return weights | ({_MODULES, _SETTINGS, _TRANSFORMER, CALIBRATION} & set(names))
+
+
+def _copy(spec: ModelSpec, folder: Path, weights: bool) -> None:
+    for name in _names(spec, weights):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(spec.folder / name, folder / name)
+    home = _transformer_folder(folder)
+    _change_json(home / "tokenizer_config.json", model_max_length=spec.max_length)
+    if (home / _TRANSFORMER).exists():  # its length is the one that counts
+        _change_json(home / _TRANSFORMER, max_seq_length=spec.max_length)
+    if not (home / "tokenizer.json").exists():
+        shutil.copyfile(spec.tokenizer_file, home / "tokenizer.json")
+
+
+def _transformer_folder(folder: Path) -> Path:
+    modules = read_modules(folder)
+    home = folder / modules[0]["path"] if modules else folder
+    return home if (home / "config.json").exists() else folder
 
 
 def _names(spec: ModelSpec, weights: bool) -> list[str]:
     """The files to copy: all but hidden ones and pickles, and but the weights if so wanted."""
     names = [name for name in list_names(spec.folder) if not name.startswith(".")]
-    known = [file.name for file in weight_files(names)]
-    belongs = {part for file in known for part in (file, *companions(file, names))}
+    belongs = _weights(names)
     heads = {name for name in names if name.endswith(".safetensors")}
     rest = {name for name in names if Path(name).suffix not in _REFUSED} - belongs - heads
     rest = {name for name in rest if not name.startswith(_of_bi_encoder(spec))}
     return sorted(rest | belongs | heads if weights else rest)
+
+
+def _weights(names: Sequence[str]) -> set[str]:
+    known = [file.name for file in weight_files(names)]
+    return {part for file in known for part in (file, *companions(file, names))}
 
 
 def _of_bi_encoder(spec: ModelSpec) -> tuple[str, ...]:
@@ -81,8 +142,8 @@ def _of_bi_encoder(spec: ModelSpec) -> tuple[str, ...]:
     modules = read_modules(spec.folder)
     if spec.kind != "sequence-classification" or not modules:
         return ()
-    settings = ("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json")
-    return (*settings, *(f"{entry['path']}/" for entry in modules if entry["path"]))
+    folders = (f"{entry['path']}/" for entry in modules if entry["path"])
+    return (_MODULES, _SETTINGS, _TRANSFORMER, *folders)
 
 
 def push_model(
@@ -127,13 +188,22 @@ def push_model(
     return commit.pr_url if create_pr and commit.pr_url else str(commit)
 
 
-def _set_activation(folder: Path, config: dict[str, Any], activation: str) -> None:
-    """Keep the activation where sentence-transformers looks for it."""
-    modular = folder / "config_sentence_transformers.json"
-    if modular.exists():
-        _change_json(modular, activation_fn=activation)
-    else:
-        known = config.get("sentence_transformers") or {}
+def _set_prompts(folder: Path, prompts: Mapping[str, str], default: str | None) -> None:
+    """Keep prompts where sentence-transformers does; empty ones, which only that knows, stay."""
+    file = folder / _SETTINGS
+    if file.exists() or prompts or default:
+        known = (read_json(file) if file.exists() else {}).get("prompts") or {}
+        empty = {name: text for name, text in known.items() if not text}
+        _change_json(file, prompts=empty | dict(prompts), default_prompt_name=default)
+
+
+def _set_activation(folder: Path, activation: str) -> None:
+    """Keep the activation where sentence-transformers looks for it, with modules or without."""
+    modular = (folder / _MODULES).exists()
+    if modular or (folder / _SETTINGS).exists():
+        _change_json(folder / _SETTINGS, activation_fn=activation)
+    if not modular:
+        known = read_json(folder / "config.json").get("sentence_transformers") or {}
         settings = known | {"activation_fn": activation}
         _change_json(folder / "config.json", sentence_transformers=settings)
 

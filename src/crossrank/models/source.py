@@ -41,8 +41,8 @@ def locate(
 
     Args:
         name: A folder, a hub id, ``"default"`` or ``"small"`` for an embedded model, or ``None``
-            for the default one. A hub id without an organisation is looked for in
-            ``cross-encoder/``, as sentence-transformers does.
+            for the default one. A ``Path`` is never an embedded model. A hub id without an
+            organisation is looked for in ``cross-encoder/``, as sentence-transformers does.
         cache_folder: Where downloaded models are kept. By default ``SENTENCE_TRANSFORMERS_HOME``,
             else the hub's own cache.
         revision: Branch, tag or commit on the hub.
@@ -67,7 +67,7 @@ def locate(
         crossrank.errors.ModelNotFoundError: There is no folder ./no-such-model. ...
     """
     name = DEFAULT if name is None else name
-    if embedded := EMBEDDED.get(str(name)):
+    if isinstance(name, str) and (embedded := EMBEDDED.get(name)):
         if not (embedded / "config.json").is_file():
             raise ModelNotFoundError(
                 f"The embedded model is missing from {embedded}: this installation of crossrank "

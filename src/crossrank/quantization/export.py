@@ -1,13 +1,13 @@
 """Exporting a model in another precision, judged before it is written."""
 
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from crossrank.errors import ExportError, InputError, QualityLimitError
 from crossrank.evaluation.evaluation_set import EvaluationSet
 from crossrank.models import ModelSpec, locate, read_spec
+from crossrank.models.folders import check_target, placed, refuse_loss
 from crossrank.models.graphs import Graph, find_graph
 from crossrank.models.saving import save_model
 from crossrank.quantization.calibrate import calibration_feeds
@@ -50,7 +50,7 @@ def export(
             report is made with them.
         evaluation: A reranking task to judge the export on.
         max_ndcg_loss: The largest share of fp32's nDCG@10 that may be lost, e.g. ``0.005``.
-        overwrite: Replace the folder when it exists.
+        overwrite: Replace the model that the folder holds.
         rounds: How often speed is measured.
         progress: Called with a line about each step.
 
@@ -63,38 +63,32 @@ def export(
         InputError: An argument cannot be used.
         MissingDependencyError: The extra ``export`` is not installed.
     """
-    target = Path(output)
-    _check(target, precision, pairs, evaluation, max_ndcg_loss, overwrite)
+    _check(precision, pairs, evaluation, max_ndcg_loss)
+    target = check_target(Path(output), overwrite=overwrite)
     source = _read(model)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the target, so that putting it into place is one rename.
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".crossrank-export-") as scratch:
-        whole, reduced = Path(scratch) / "fp32", Path(scratch) / precision
+    refuse_loss(target, source.folder, "the model")
+    with placed(target) as reduced:
+        whole = reduced.with_name("fp32")
         progress("writing fp32")
         graph = find_graph(source, "onnx", "fp32")
         _lay_out(source, whole, "fp32")
-        _copy(graph, whole)
+        exact = _copy(graph, whole)
         progress(f"writing {precision}")
         _lay_out(source, reduced, precision)
         calibrating = precision == "int8"
         feeds = calibration_feeds(source, graph.path, pairs) if calibrating else []
-        reduce(graph.path, reduced / FILES[precision], precision, feeds)
+        reduce(exact, reduced / FILES[precision], precision, feeds)
         report = _judge(whole, reduced, precision, pairs, evaluation, rounds, progress)
         _enforce(report, max_ndcg_loss)
         report.write(reduced / REPORT)
-        if target.exists():
-            shutil.rmtree(target)
-        reduced.rename(target)
     return report
 
 
 def _check(
-    target: Path,
     precision: str,
     pairs: Sequence[Pair],
     evaluation: EvaluationSet | None,
     max_ndcg_loss: float | None,
-    overwrite: bool,
 ) -> None:
     if precision not in FILES:
         known = ", ".join(map(repr, FILES))
@@ -103,8 +97,6 @@ def _check(
         raise InputError("export needs pairs to measure with; received none.")
     if max_ndcg_loss is not None and evaluation is None:
         raise InputError("max_ndcg_loss needs an evaluation set to judge the export on.")
-    if target.exists() and not overwrite and (target.is_file() or any(target.iterdir())):
-        raise InputError(f"{target} exists: name another folder, or say overwrite.")
 
 
 def _read(model: str | Path) -> ModelSpec:
@@ -127,10 +119,13 @@ def _lay_out(spec: ModelSpec, folder: Path, precision: Precision) -> None:
     (folder / FILES[precision]).parent.mkdir(parents=True, exist_ok=True)
 
 
-def _copy(graph: Graph, folder: Path) -> None:
-    shutil.copyfile(graph.path, folder / FILES["fp32"])
+def _copy(graph: Graph, folder: Path) -> Path:
+    """Copy a graph's files, also where they are links, as onnx follows none to external data."""
+    copy = folder / FILES["fp32"]
+    shutil.copyfile(graph.path, copy)
     for beside in graph.files[1:]:
-        shutil.copyfile(beside, folder / "onnx" / beside.name)
+        shutil.copyfile(beside, copy.with_name(beside.name))
+    return copy
 
 
 def _judge(

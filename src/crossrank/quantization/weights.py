@@ -18,6 +18,9 @@ from crossrank.types import Precision
 SMALLEST = 1024
 """Tensors with fewer elements stay in fp32: biases and norms weigh little and matter much."""
 
+LARGEST = 2**31 - 2**26
+"""Bytes of weights in one file. A protocol buffer ends at 2 GiB, of which the graph needs some."""
+
 INT4_GROUP = 32
 """Weights that share a scale in int4."""
 
@@ -26,8 +29,8 @@ def reduce(source: Path, target: Path, precision: Precision, feeds: Sequence[Fee
     """Write a model in another precision.
 
     Args:
-        source: An fp32 ONNX file.
-        target: The file to write.
+        source: An fp32 ONNX file. External data lies in its folder, and is no link.
+        target: The file to write. Weights of more than 2 GB go to ``<target>.data`` beside it.
         precision: What to write.
         feeds: For int8: inputs of the graph, made of real pairs.
 
@@ -36,22 +39,35 @@ def reduce(source: Path, target: Path, precision: Precision, feeds: Sequence[Fee
         ExportError: The model cannot be written in this precision.
     """
     onnx = require("onnx", extra="export")
-    model = onnx.load(source)
+    # NNCF must be able to serialise what it is given: it reads external data itself.
+    model = onnx.load(source, load_external_data=precision not in ("int8", "int4"))
+    beside = {"external_data_dir": str(source.parent.resolve())}
     makers: dict[Precision, Callable[[Any], Any]] = {
         "fp32": lambda whole: whole,
         "fp16": lambda whole: _store_halves(onnx, whole, onnx.TensorProto.FLOAT16),
         "bf16": lambda whole: _store_halves(onnx, whole, onnx.TensorProto.BFLOAT16),
-        "int8": lambda whole: _quantize(whole, feeds),
-        "int4": _compress,
+        "int8": lambda whole: _quantize(whole, beside, feeds),
+        "int4": lambda whole: _compress(whole, beside),
     }
     try:
         reduced = makers[precision](model)
     except RuntimeError as error:
-        raise ExportError(f"{source} cannot be written in {precision}: {error}") from error
-    onnx.save(reduced, target)
+        raise ExportError(f"The model cannot be written in {precision}: {error}") from error
+    _save(onnx, reduced, target)
 
 
-def _quantize(model: Any, feeds: Sequence[Feed]) -> Any:
+def _save(onnx: Any, model: Any, target: Path) -> None:
+    """Write a model, in two files where one cannot hold its weights."""
+    tensors = model.graph.initializer
+    sizes = [len(tensor.raw_data) for tensor in tensors]
+    if sum(sizes) > LARGEST:
+        for tensor, size in zip(tensors, sizes, strict=True):
+            if size >= SMALLEST:
+                onnx.external_data_helper.set_external_data(tensor, f"{target.name}.data")
+    onnx.save(model, target)
+
+
+def _quantize(model: Any, beside: dict[str, str], feeds: Sequence[Feed]) -> Any:
     """Weights and activations in int8, scales fixed in advance (static QDQ); the head in fp32."""
     nncf = _nncf()
     with _quiet("nncf"):
@@ -62,6 +78,7 @@ def _quantize(model: Any, feeds: Sequence[Feed]) -> Any:
             model_type=nncf.ModelType.TRANSFORMER,
             preset=nncf.QuantizationPreset.MIXED,
             ignored_scope=nncf.IgnoredScope(names=_head(model)),
+            advanced_parameters=nncf.AdvancedQuantizationParameters(backend_params=beside),
         )
 
 
@@ -76,7 +93,7 @@ def _head(model: Any) -> list[str]:
     return [node.name for node in after if node.op_type in ("Div", "MatMul", "Gemm")]
 
 
-def _compress(model: Any) -> Any:
+def _compress(model: Any, beside: dict[str, str]) -> Any:
     """Weights of the layers in int4, of the embeddings in int8; activations stay in fp32.
 
     int4 weights are fitted by HQQ (Badri & Shaji, "Half-Quadratic Quantization", 2023): rounding
@@ -91,6 +108,7 @@ def _compress(model: Any) -> Any:
             mode=nncf.CompressWeightsMode.INT8_ASYM,
             # MatMul is for HQQ; Gemm is the head, small and best left alone.
             ignored_scope=nncf.IgnoredScope(types=["MatMul", "Gemm"], validate=False),
+            advanced_parameters=nncf.AdvancedCompressionParameters(backend_params=beside),
         )
         config = matmul.HQQWeightOnlyQuantConfig(block_size=INT4_GROUP, bits=4)
         quantizer = matmul.MatMulNBitsQuantizer(
