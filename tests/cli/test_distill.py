@@ -94,6 +94,9 @@ def test_a_student_and_a_table(
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
+        (["--epochs", "0"], 2, "A number above 0 is required, received 0."),
+        (["--epochs", "nan"], 2, "A number above 0 is required, received nan."),
+        (["--learning-rate", "-1"], 2, "A number above 0 is required, received -1."),
         (["TEACHER", "out"], 2, "--data is required"),
         (["pairs.jsonl", "out", "--data", "pairs.jsonl"], 2, "without --data"),
         (["pairs.jsonl", "out"], 1, "A student is required"),
@@ -121,6 +124,23 @@ def test_mistakes(
     assert result.exit_code == code
     assert said in result.stderr.replace("\n", " ")
     assert not Path("out").exists()
+
+
+def test_what_is_there_is_left_as_it_is(
+    invoke: Invoke, teacher: Path, data: Path, judged: Path
+) -> None:
+    """Nothing is written before that is known."""
+    (judged / "config.json").write_text("{}")
+    before = sorted(data.parent.rglob("*"))
+    reasons = {
+        "judged exists": (),
+        "judged is or contains the evaluation set": ("--overwrite", "--evaluation", judged),
+    }
+    for said, options in reasons.items():
+        result = invoke("distill", teacher, judged, "--data", data, *options)
+        assert result.exit_code == 1
+        assert said in result.stderr.replace("\n", " ")
+    assert sorted(data.parent.rglob("*")) == before
 
 
 def test_the_choices_are_those_of_the_library() -> None:

@@ -82,6 +82,29 @@ def test_every_format(invoke: Invoke, tmp_path: Path, documents: Path, name: str
     assert {path.name for path in tmp_path.iterdir()} == {name, "documents.csv", "out.jsonl"}
 
 
+def test_nothing_that_is_read_or_there_is_lost(
+    invoke: Invoke, tmp_path: Path, documents: Path
+) -> None:
+    pairs = tmp_path / "pairs.jsonl"
+    write_jsonl(pairs)
+    before = pairs.read_bytes()
+    result = invoke("mine", pairs, "-o", pairs, "--overwrite")
+    assert (result.exit_code, pairs.read_bytes()) == (2, before)
+    assert "Input and output must be two files" in result.stderr
+    texts = documents.rename(tmp_path / "texts.csv")
+    (tmp_path / "texts.jsonl").symlink_to(texts)
+    result = invoke(
+        *("mine", pairs, "-o", tmp_path / "texts.jsonl", "--documents", texts, "--overwrite")
+    )
+    assert (result.exit_code, texts.read_text()[:7]) == (2, "id,text")
+    (tmp_path / "out.jsonl.index").mkdir()
+    (tmp_path / "out.jsonl.index/mine.txt").write_text("precious")
+    result = invoke("mine", pairs, "-o", tmp_path / "out.jsonl", "--documents", texts)
+    assert result.exit_code == 2
+    assert "would be deleted at the end" in " ".join(result.stderr.split())
+    assert (tmp_path / "out.jsonl.index/mine.txt").read_text() == "precious"
+
+
 def test_every_option(invoke: Invoke, tmp_path: Path, documents: Path) -> None:
     write_jsonl(tmp_path / "pairs.jsonl")
     out, index = tmp_path / "out.jsonl", tmp_path / "index"

@@ -64,6 +64,14 @@ def test_numbers_beside_positive_and_negatives_are_a_teachers(name: str) -> None
 
 def test_margins_become_scores_with_these_differences() -> None:
     assert first(query="q", positive="p", negative="n", score=2.5).teacher_scores == (2.5, 0.0)
+    rows = {
+        "query": ["q"] * 2,
+        "positive": ["p"] * 2,
+        "negatives": [["n"], []],
+        "label": [[2.5], []],
+    }
+    alone = Examples(datasets.Dataset.from_dict(rows))[1]
+    assert alone == Example("q", ("p",), (1.0,), (0.0,))
     scores = first(query="q", positive="p", negatives=["n", "m"], label=[5.0, 7.0]).teacher_scores
     assert scores is not None
     assert [scores[0] - score for score in scores[1:]] == [5.0, 7.0]

@@ -148,6 +148,27 @@ def test_mistakes_are_named_by_file_and_line(
         loaded(tmp_path, name, text)
 
 
+def test_rows_that_are_in_use_survive_another_writer(tmp_path: Path) -> None:
+    store = tmp_path / "rows.arrow"
+    first, second = ([{"query": f"{name}{n}"} for n in range(3000)] for name in "ab")
+    for name, rows in (("a", first), ("b", second[:1])):
+        (tmp_path / f"{name}.jsonl").write_text(jsonl(rows))
+    used = load_data(tmp_path / "a.jsonl", store=store)
+    assert load_data(tmp_path / "b.jsonl", store=store).to_list() == second[:1]
+    assert used.to_list() == first
+    assert {path.name for path in tmp_path.iterdir()} == {"a.jsonl", "b.jsonl", "rows.arrow"}
+
+
+@pytest.mark.parametrize(
+    ("label", "hint"),
+    [(str(2**53 + 1), r"2\^53"), ("-" + "9" * 400, r"2\^53"), ("1e999", "received inf")],
+)
+def test_labels_that_are_too_large(tmp_path: Path, label: str, hint: str) -> None:
+    row = '{"query": "q", "document": "d", "label": %s}\n'
+    with pytest.raises(InputError, match=rf"line 2, column 'label': a finite number.*{hint}"):
+        loaded(tmp_path, "r.jsonl", row % 2**53 + row % label)
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="There is no file or folder"):
         load(tmp_path / "absent.jsonl")

@@ -110,7 +110,7 @@ def test_the_student_learns_the_teacher(
     assert report.student.ndcg is report.comparison is report.ndcg_kept is None
     assert report.speedup is not None
     assert report.speedup > 1
-    assert [path.name for path in measured[:2]] == ["student", teacher.name]
+    assert [path.name for path in measured[:2]] == ["made", teacher.name]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "start"]
     saved = json.loads((tmp_path / "out" / module.REPORT).read_text())
     assert saved["speedup"] == pytest.approx(report.speedup)
@@ -294,6 +294,83 @@ def test_another_run_is_not_continued(
     first, second, third = (logits(tmp_path / f"out-{number}") for number in range(3))
     assert np.abs(first - second).max() > 1e-3
     np.testing.assert_array_equal(second, third)
+
+
+def test_the_states_of_another_teacher_are_another_run(
+    teacher: Path, dataset: Any, tmp_path: Path, measured: list[Path]
+) -> None:
+    start, other = TrainableModel.load(teacher), TrainableModel.load(teacher)
+    keep_layers(start, [0, 3])
+    start.save(tmp_path / "start", "identity")
+    with torch.no_grad():
+        for weight in other.module.parameters():
+            weight.mul_(1.5)
+    other.save(tmp_path / "other", "identity")
+    for number, name in enumerate([teacher, tmp_path / "other"]):
+        distill(
+            name,
+            tmp_path / f"out-{number}",
+            dataset,
+            student=tmp_path / "start",
+            loss="states",
+            arguments=ARGUMENTS | {"max_steps": 10},
+            work=tmp_path / "work",
+        )
+    assert len([path for path in (tmp_path / "work").iterdir() if path.is_dir()]) == 2
+    assert np.abs(logits(tmp_path / "out-0") - logits(tmp_path / "out-1")).max() > 1e-3
+
+
+@pytest.fixture
+def single() -> Any:
+    """A pair a row; the rows of a query are apart."""
+    rows = [{"query": query, "document": text, "label": 1} for text in TEXTS for query in QUERIES]
+    return datasets.Dataset.from_list(rows)
+
+
+def test_pairs_of_a_query_are_compared(
+    teacher: Path, dataset: Any, single: Any, tmp_path: Path, measured: list[Path]
+) -> None:
+    told: list[str] = []
+    options: dict[str, Any] = {"layers": 2, "arguments": ARGUMENTS | {"max_steps": 5}}
+    distill(teacher, tmp_path / "lists", dataset, **options)
+    report = distill(teacher, tmp_path / "pairs", single, progress=told.append, **options)
+    assert report.queries == 4
+    assert told[:2] == ["scoring the documents of 4 queries", "training on 4 queries"]
+    np.testing.assert_allclose(logits(tmp_path / "pairs"), logits(tmp_path / "lists"), atol=1e-5)
+    report = distill(teacher, tmp_path / "mse", single, loss="mse", **options)
+    assert report.queries == 4
+
+
+@pytest.mark.parametrize("taught", [True, False])
+def test_one_document_a_query_is_nothing_to_compare(
+    teacher: Path, single: Any, tmp_path: Path, taught: bool
+) -> None:
+    told: list[str] = []
+    options: dict[str, Any] = {"student": teacher, "progress": told.append}
+    with pytest.raises(InputError, match=r"'margin_mse' compares .* no query has two.*'mse'"):
+        distill(teacher if taught else None, tmp_path / "out", single.select(range(4)), **options)
+    assert told == []
+
+
+def test_a_second_call_at_the_same_time_is_refused(
+    teacher: Path, dataset: Any, tmp_path: Path, measured: list[Path]
+) -> None:
+    options: dict[str, Any] = {"layers": 2, "arguments": ARGUMENTS | {"max_steps": 1}}
+
+    def tell(step: str) -> None:
+        with pytest.raises(InputError, match=r"out\.work must be written by one process"):
+            distill(teacher, tmp_path / "out", dataset, **options)
+
+    distill(teacher, tmp_path / "out", dataset, progress=tell, **options)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_model_that_is_needed_is_not_replaced(
+    teacher: Path, tiny: Path, dataset: Any, tmp_path: Path
+) -> None:
+    for out, needed in ((teacher, "the teacher"), (tiny, "the student's beginning")):
+        with pytest.raises(InputError, match=f"is or contains {needed}: name another folder"):
+            distill(teacher, out, dataset, student=tiny, overwrite=True)
 
 
 @pytest.mark.parametrize(

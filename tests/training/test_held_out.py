@@ -47,9 +47,11 @@ def test_the_choice_depends_on_texts_and_seed() -> None:
     assert chosen(pairs(20), 0) != chosen(pairs(20), 1)
 
 
-def test_one_query_cannot_be_held_out() -> None:
-    with pytest.raises(InputError, match="at least 2 different ones are required, received 1"):
-        hold_out({"one": pairs(1)}, share=0.1, most=10, seed=0)
+def test_at_least_two_queries_are_held_out() -> None:
+    _, held = hold_out({"one": pairs(3, rows=1)}, share=0.1, most=10, seed=0)
+    assert len(held) == 2
+    with pytest.raises(InputError, match="at least 3 different ones are required, received 2"):
+        hold_out({"one": pairs(2)}, share=0.1, most=10, seed=0)
 
 
 def test_lists_with_grades_are_ranked() -> None:
@@ -100,5 +102,7 @@ def test_single_pairs() -> None:
 def test_data_that_says_nothing_is_refused() -> None:
     with pytest.raises(InputError, match="received 2 pairs, all of 1"):
         evaluator_of([Example("q", ("a", "b"), (1.0, 1.0))], num_labels=3)
-    with pytest.raises(InputError, match="both relevant and other candidates"):
-        evaluator_of([Example("q", ("a",), (1.0,))])
+    positives = [Example(query, ("a",), (1.0,)) for query in "qr"]
+    with pytest.raises(InputError, match=r"2, all have the same\. Hold more queries out"):
+        evaluator_of(positives)
+    assert evaluator_of([*positives, Example("s", ("b",), (1.0,))]).pairs()[0] == ("q", "a")

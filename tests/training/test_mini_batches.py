@@ -14,6 +14,7 @@ pytest.importorskip("transformers", reason="training needs transformers")
 
 from tests.parity.tiny_models import TEXTS, make_classifier  # noqa: E402
 
+from crossrank.batching import Batch  # noqa: E402
 from crossrank.training.collation import Collator, TrainingBatch  # noqa: E402
 from crossrank.training.examples import Example  # noqa: E402
 from crossrank.training.mini_batches import MAX_PADDING, Scorer, Step, plan, split  # noqa: E402
@@ -65,12 +66,17 @@ def batch(model: TrainableModel) -> TrainingBatch:
 
 
 def gradient(
-    model: TrainableModel, batch: TrainingBatch, loss: Objective, mini_batch: int, part: int
+    model: TrainableModel,
+    batch: TrainingBatch,
+    loss: Objective,
+    mini_batch: int,
+    part: int,
+    score: Scorer | None = None,
 ) -> tuple[float, torch.Tensor]:
     """Run a step; give the loss and the gradient of all parameters."""
     model.module.zero_grad()
     step = Step(
-        score=Scorer(model.module, model.spec, torch.device("cpu")),
+        score=score or Scorer(model.module, model.spec, torch.device("cpu")),
         loss=loss,
         separable=loss.separable,
         mini_batch=mini_batch,
@@ -121,6 +127,29 @@ def test_parts_give_the_gradient_of_the_whole(
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
+class Graphs(Scorer):
+    """Keeps the tokens of each mini-batch whose graph is held."""
+
+    sizes: list[int]
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        if torch.is_grad_enabled():
+            self.sizes.append(batch.input_ids.size)
+        return super().forward(batch)
+
+
+def test_no_graph_is_larger_than_a_part(model: TrainableModel) -> None:
+    examples = [Example(TEXTS[1], (TEXTS[0],) * 12, (1.0,) + (0.0,) * 11)]  # of one length
+    batch = Collator(model.tokenizer)(examples)
+    length = batch.encoded[0].length
+    score = Graphs(model.module, model.spec, torch.device("cpu"))
+    objective = objectives("ranknet", ["train"])["train"]
+    for mini_batch, part, held in ((ALL, 4, 4), (2, 4, 2), (ALL, ALL, 12)):
+        score.sizes = []
+        gradient(model, batch, objective, mini_batch * length, part * length, score)
+        assert score.sizes == [held * length] * (12 // held)
+
+
 def test_gradient_caching_repeats_the_dropout(model: TrainableModel, batch: TrainingBatch) -> None:
     objective = objectives("listmle", ["train"])["train"]
     model.module.train()
@@ -128,11 +157,11 @@ def test_gradient_caching_repeats_the_dropout(model: TrainableModel, batch: Trai
     torch.manual_seed(5)
     value, direct = gradient(model, lists, objective, 40, ALL)
     torch.manual_seed(5)
-    again, cached = gradient(model, lists, objective, 40, 1)
+    again, cached = gradient(model, lists, objective, 40, 40)
     assert value == again
     torch.testing.assert_close(cached, direct, rtol=1e-5, atol=1e-7)
     torch.manual_seed(6)
-    other, _ = gradient(model, lists, objective, 40, 1)
+    other, _ = gradient(model, lists, objective, 40, 40)
     assert other != value
     model.module.eval()
 

@@ -55,6 +55,15 @@ def test_no_positive_of_the_query_is_a_negative(tmp_path: Path) -> None:
     assert found == [tuple(expected), ("fruit salad", "yellow paint"), tuple(expected)]
 
 
+def test_equal_documents_are_one(tmp_path: Path) -> None:
+    """However often a positive stands among the documents, what comes after it is found."""
+    found = mine(tmp_path, documents=["a red apple"] * 60 + DOCUMENTS)
+    assert found == mine(
+        tmp_path / "once", documents=list(dict.fromkeys(["a red apple", *DOCUMENTS]))
+    )
+    assert set(found[0]) == {"fruit salad", "red paint on the long wall"}
+
+
 def test_the_positives_are_searched_by_default(tmp_path: Path) -> None:
     pairs = [*PAIRS, ("red things", "a red car"), ("red", "a red apple")]
     found = mine(tmp_path, pairs=pairs, documents=None)

@@ -26,6 +26,7 @@ output: {folder: out}
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "train.jsonl").touch()
+    (tmp_path / "dev/judged").mkdir(parents=True)
     return tmp_path
 
 
@@ -111,8 +112,13 @@ def test_a_sum_of_losses_and_one_for_each_dataset(folder: Path) -> None:
         ("training: {eval_steps: 2.5}", "training.eval_steps: must be a share below 1, or a whole"),
         ("training: {bf16: 1}", "training.bf16: must be 'auto', received 1"),
         ("evaluation: {measures: [nDGC@10]}", "evaluation.measures: A measure must be one that"),
-        ("evaluation: {path: dev}", "evaluation.path: there is no file or folder"),
+        ("card: {title: 2024-13-45}", "line 6: month must be in 1..12"),
+        ("card:\n  title: !!int x", "line 7: invalid literal for int() with base 10: 'x'"),
+        ("evaluation: {path: ~nouser/x}",
+         "line 6: evaluation.path: must be a path, received '~nouser/x': Could not determine"),
+        ("evaluation: {path: absent}", "evaluation.path: there is no file or folder"),
         ("evaluation: {path: train.jsonl, held_out: 0.1}", "either a path or a share"),
+        ("evaluation: {max_queries: 1}", "max_queries: must be greater than or equal to 2"),
         ("evaluation: {held_out: 1}", "evaluation.held_out: must be less than 1"),
         ("card: {language: [no]}", "card.language.1: must be a valid string, received False"),
         ("card: 3", "line 6: card: must be a valid mapping"),
@@ -133,6 +139,16 @@ def test_a_mistake_is_named_by_line_and_place(folder: Path, change: str, message
         ("some/model", "./absent", "line 2: model.name: there is no folder"),
         ("{name: some/model}", "{}", "line 2: model.name: is required"),
         ("path: train.jsonl", "path: nowhere.csv", "line 3: data.train.path: there is no file"),
+        ("some/model", "~nouser/x", "line 2: model.name: must be a path, received '~nouser/x'"),
+        ("some/model", "''", "line 2: model.name: must be a path, received ''"),
+        ("path: train.jsonl", f"path: {'a' * 5000}", "data.train.path: must be a path, received"),
+        ("{folder: out}", f"{{folder: {'a' * 5000}}}", "output.folder: must be a path, received"),
+        ("{folder: out}", "{folder: .}", "is or contains the recipe's folder: name another"),
+        ("{folder: out}", "{folder: ../..}", "is or contains the recipe's folder: name another"),
+        ("{folder: out}", "{folder: /}", "/ is or contains the recipe's folder: name another"),
+        ("{folder: out}", "{folder: train.jsonl}", "is or contains data.train.path: name another"),
+        ("{folder: out}\n", "{folder: dev}\nevaluation: {path: dev/judged}\n",
+         "is or contains evaluation.path: name another"),
         ("path: train.jsonl", "path: 3", "data.train.path: must be a path, received 3"),
         ("path: train.jsonl", "path: train.jsonl, pat: x", "pat: unknown; did you mean path?"),
         ("path: train.jsonl", "path: train.jsonl, columns: 7", "data.train.columns: must be"),

@@ -21,7 +21,7 @@ from transformers import BertModel  # noqa: E402
 from crossrank import CrossEncoder  # noqa: E402
 from crossrank.errors import InputError, QualityLimitError  # noqa: E402
 from crossrank.quantization.measure import Measurement  # noqa: E402
-from crossrank.training import delivery  # noqa: E402
+from crossrank.training import delivery, run  # noqa: E402
 from crossrank.training.recipe import Recipe  # noqa: E402
 from crossrank.training.run import run_recipe  # noqa: E402
 
@@ -166,12 +166,45 @@ def test_a_model_that_is_there_is_replaced_only_when_asked_for(write: Any, tmp_p
     (tmp_path / "out").mkdir()
     (tmp_path / "out/mine.txt").write_text("keep me")
     recipe = write(training={"max_steps": 1})
-    with pytest.raises(InputError, match="out exists already: use --overwrite"):
-        run_recipe(recipe)
+    for overwrite, message in ((False, "out exists: .* say overwrite"), (True, "holds no model")):
+        with pytest.raises(InputError, match=message):
+            run_recipe(recipe, overwrite=overwrite)
     assert (tmp_path / "out/mine.txt").exists()
+    (tmp_path / "out/config.json").write_text("{}")
     run_recipe(recipe, overwrite=True)
     assert not (tmp_path / "out/mine.txt").exists()
     assert (tmp_path / "out/model.safetensors").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "recipe.yaml", "train.jsonl"]
+
+
+def test_names_of_datasets_do_not_clash(
+    write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has its own rows, also one that is called as what is made of others."""
+    for name in ("other", "measured"):
+        rows = [row | {"query": f"{name} {row['query']}"} for row in lists()]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    seen: dict[str, str] = {}
+
+    def look(model: Any, arguments: Any, data: Any, *_: Any, **__: Any) -> None:
+        seen.update({name: rows["query"][23] for name, rows in data.items()})
+        raise Stop
+
+    monkeypatch.setattr(run, "CrossEncoderTrainer", look)
+    data = {
+        "train": {"path": "train.jsonl", "by_query": True},
+        "train-by-query": {"path": "other.jsonl"},
+        "evaluation": {"path": "other.jsonl"},
+        "../x": {"path": "train.jsonl"},
+    }
+    with pytest.raises(Stop):
+        run_recipe(write(data=data, evaluation={"path": "measured.jsonl"}))
+    assert seen == {
+        "train": "stove 23?",
+        "train-by-query": "other stove 23?",
+        "evaluation": "other stove 23?",
+        "../x": "stove 23?",
+    }
 
 
 def test_an_int8_file_that_loses_too_much_is_left_out(

@@ -1,7 +1,7 @@
 """Runs of the trainer: they learn, repeat themselves, and say why they stop."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ pytest.importorskip("accelerate", reason="training needs accelerate")
 
 from tests.training.conftest import BAD, GOOD, QUERIES  # noqa: E402
 from tests.training.runs import make_trainer  # noqa: E402
+from transformers import TrainerCallback  # noqa: E402
 
 from crossrank import CrossEncoder  # noqa: E402
 from crossrank.errors import InputError, TrainingError  # noqa: E402
@@ -187,6 +188,76 @@ def test_training_stops_early(tiny: Path, triples: Any, tmp_path: Path) -> None:
     )
     trainer.train()
     assert trainer.state.global_step == 6  # 2 is the best, 4 and 6 are no better
+
+
+class Planned:
+    """An evaluator whose values are known before."""
+
+    primary = "x"
+    values: ClassVar = {3: 0.5, 6: 0.4, 9: 0.3, 12: 0.9}
+
+    def __init__(self) -> None:
+        self.trainer: Any = None
+
+    def __call__(self, predict: Any) -> dict[str, float]:
+        return {"x": self.values[self.trainer.state.global_step]}
+
+
+class Crash(TrainerCallback):
+    """Ctrl-C in the step after the second evaluation."""
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == 6:
+            raise KeyboardInterrupt
+
+
+def test_a_run_that_goes_on_stops_as_early(tiny: Path, triples: Any, tmp_path: Path) -> None:
+    def make(name: str) -> Any:
+        planned = Planned()
+        planned.trainer = make_trainer(
+            tiny,
+            triples,
+            tmp_path / name,
+            evaluator=planned,
+            max_steps=12,
+            eval_strategy="steps",
+            eval_steps=3,
+            load_best_model_at_end=True,
+            early_stopping_patience=2,
+            save_total_limit=2,
+        )
+        return planned.trainer
+
+    whole, cut, again = make("whole"), make("cut"), make("cut")
+    whole.train()
+    cut.add_callback(Crash())
+    with pytest.raises(KeyboardInterrupt):
+        cut.train()
+    again.train(resume_from_checkpoint=True)
+    for trainer in (whole, again):
+        assert (trainer.state.global_step, trainer.state.best_global_step) == (9, 3)
+    assert equal(weights(whole), weights(again))
+
+
+def test_short_batches_weigh_less_when_gradients_are_accumulated(
+    tiny: Path, triples: Any, tmp_path: Path
+) -> None:
+    found = []
+    options: dict[str, Any] = {"max_steps": 1, "optim": "sgd", "warmup_steps": 0}
+    for size, steps in ((36, 1), (16, 3)):  # 36 rows at once, or 16, 16 and 4
+        options |= {"per_device_train_batch_size": size, "gradient_accumulation_steps": steps}
+        trainer = make_trainer(tiny, triples, tmp_path, **options)
+        before = weights(trainer)
+        trainer.train()
+        found.append(weights(trainer))
+    moved = max((found[0][name] - before[name]).abs().max() for name in before)
+    assert max((found[0][name] - found[1][name]).abs().max() for name in before) < moved / 1000
+
+
+def test_in_batch_negatives_need_a_batch(tiny: Path, triples: Any, tmp_path: Path) -> None:
+    options = {"in_batch_negatives": 2, "per_device_train_batch_size": 1}
+    with pytest.raises(InputError, match="a batch size of at least 2 is required, received 1"):
+        make_trainer(tiny, triples, tmp_path, **options)
 
 
 def test_options_that_need_an_evaluator_say_so(tiny: Path, triples: Any, tmp_path: Path) -> None:

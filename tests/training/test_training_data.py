@@ -96,6 +96,23 @@ def test_in_batch_negatives_make_lists_of_pairs_but_have_no_teacher() -> None:
         )
 
 
+def test_in_batch_negatives_are_no_class() -> None:
+    with pytest.raises(InputError, match=r"train: in_batch_negatives adds .*'cross_entropy'"):
+        data(PAIRS).check("train", make_loss("cross_entropy"), num_labels=2, in_batch_negatives=1)
+
+
+def test_the_pool_is_as_large_as_the_negatives_of_every_row() -> None:
+    rows = {"query": ["q"] * 3, "docs": [["a"], ["b", "c", "d"], ["e", "f", "g"]]}
+    rows |= {"labels": [[0.0], [1.0, 0.0, 0.5], [0.0, 0.0, 1.0]]}
+    loss = make_loss("gbce", pool=2)
+    data(rows).check("train", loss)
+    with pytest.raises(InputError, match=r"train, row 3: pool must be .* 2 for 3 negatives"):
+        data(rows).check("train", loss, in_batch_negatives=1)
+    rows["labels"][1] = [0.0, 0.0, 0.0]
+    with pytest.raises(InputError, match=r"train, row 2: pool must be .* 2 for 3 negatives"):
+        data(rows).check("train", loss)
+
+
 def test_a_broken_row_is_found_before_training_starts() -> None:
     columns = {**PAIRS, "label": [1.0, float("nan")]}
     with pytest.raises(InputError, match="train, row 2, column 'label': a finite number"):

@@ -1,5 +1,6 @@
 """``crossrank distill``: a small, fast model that learns the scores of a larger one."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +12,12 @@ from crossrank.cli.reporting import as_table, say
 KindChoice = Literal["cross-encoder", "bi-encoder"]
 ScaleChoice = Literal["logits", "probabilities"]
 LossChoice = Literal["margin_mse", "kl_divergence", "mse", "states"]
+
+
+def _above_0(value: float) -> float:
+    if not 0 < value < math.inf:
+        raise typer.BadParameter(f"A number above 0 is required, received {value:g}.")
+    return value
 
 
 def distill(
@@ -54,12 +61,16 @@ def distill(
     ] = None,
     loss: Annotated[LossChoice, typer.Option(help="What is minimised.")] = "margin_mse",
     scale: Annotated[ScaleChoice, typer.Option(help="Of the scores in a file.")] = "logits",
-    epochs: Annotated[float, typer.Option(help="How often the data is gone through.")] = 1.0,
+    epochs: Annotated[
+        float, typer.Option(help="How often the data is gone through.", callback=_above_0)
+    ] = 1.0,
     max_steps: Annotated[
         int | None, typer.Option(min=1, help="Steps, instead of epochs.", show_default="epochs")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Queries a step.")] = 16,
-    learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-4,
+    learning_rate: Annotated[
+        float, typer.Option(help="Highest learning rate.", callback=_above_0)
+    ] = 1e-4,
     seed: Annotated[int, typer.Option(min=0, help="Of the order of the data.")] = 42,
     evaluation: Annotated[
         Path | None,
@@ -104,16 +115,17 @@ def distill(
         )
     columns, kept = _columns(column or []), _layers(layers)
     from crossrank.evaluation.evaluation_set import EvaluationSet
+    from crossrank.models.folders import refuse_loss
     from crossrank.training.data_files import load_data
     from crossrank.training.distill import distill as train
-    from crossrank.training.distill import work_folder
 
+    refuse_loss(out, data or Path(teacher), "the data")
+    if evaluation:
+        refuse_loss(out, evaluation, "the evaluation set")
     report = train(
         None if from_file else teacher,
         out,
-        load_data(
-            data or teacher, store=work_folder(out, work) / "data.arrow", columns=columns or None
-        ),
+        lambda store: load_data(data or teacher, store=store, columns=columns or None),
         kind=kind,
         student=student,
         layers=kept,

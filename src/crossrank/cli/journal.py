@@ -8,17 +8,17 @@ leaves behind that count is half a chunk, and is cut off by the next one.
 
 import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import typer
 
 from crossrank.cli.reporting import INTERRUPTED, describe, say
 from crossrank.errors import InputError
+from crossrank.models.locks import open_alone
 from crossrank.text_files import write_whole
 
 
@@ -52,7 +52,7 @@ class Journal:
         self.partial = out.with_name(f"{out.name}.partial")
         self._progress = out.with_name(f"{out.name}.progress")
         self._job = job
-        self._file = _open_alone(self.partial)
+        self._file = open_alone(self.partial)
         try:
             if restart:
                 self._progress.unlink(missing_ok=True)
@@ -139,23 +139,6 @@ def resumable(journal: Journal) -> Iterator[None]:
             "red",
         )
         raise typer.Exit(1) from error
-
-
-def _open_alone(path: Path) -> BinaryIO:
-    """Open a file to append to; it stays locked until it is closed, or the process ends."""
-    file = path.open("ab")  # does not empty it: another process may be writing
-    if sys.platform != "win32":
-        import fcntl
-
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.close()
-            raise InputError(
-                f"{path} must be written by one process, and another one is at it. Wait for it, or "
-                "name another output."
-            ) from error
-    return file
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from crossrank.cli import options
 from crossrank.cli.reporting import bad_usage, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from crossrank.cli.journal import Journal
     from crossrank.cross_encoder import CrossEncoder
@@ -127,7 +127,8 @@ def mine(
             sampling=sampling,
             seed=seed,
         )
-    _check_out(out, overwrite)
+    _check_out(out, overwrite, (file, documents))
+    folder = index or _scratch(out)
     judge = _judge(cross_encoder, device)
     from crossrank.cli.journal import Journal, resumable
     from crossrank.training.negatives import mine_negatives
@@ -138,7 +139,6 @@ def mine(
         "selection": repr(selection),
         "layout": layout,
     }
-    folder = index or out.with_name(f"{out.name}.index")
     with Journal(out, job, restart=restart) as journal, resumable(journal):
         mined = mine_negatives(
             source.pairs(),
@@ -200,10 +200,26 @@ class _Source:
         return (text for text, _ in read_pairs(self.texts, self.text_field, self.text_field))
 
 
-def _check_out(out: Path, overwrite: bool) -> None:
+def _check_out(out: Path, overwrite: bool, sources: "Iterable[Path | None]") -> None:
     if out.suffix != ".jsonl":
         raise typer.BadParameter(f"A name that ends in .jsonl is required, received {out.name!r}.")
+    for source in filter(None, sources):
+        if out.exists() and source.samefile(out):
+            raise typer.BadParameter(
+                f"Input and output must be two files, received {out} for both."
+            )
     options.check_out(out, overwrite)
+
+
+def _scratch(out: Path) -> Path:
+    """Name the folder that is deleted at the end; what a killed call has left may be in it."""
+    folder = out.with_name(f"{out.name}.index")
+    if folder.exists() and not out.with_name(f"{out.name}.partial").exists():
+        raise typer.BadParameter(
+            f"{folder} would be deleted at the end, and it is not of an interrupted call: delete "
+            "it, or name it as --index, which is kept."
+        )
+    return folder
 
 
 def _judge(name: str | None, device: str | None) -> "CrossEncoder | None":

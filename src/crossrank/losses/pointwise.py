@@ -96,15 +96,24 @@ class GeneralisedBinaryCrossEntropy(PointwiseLoss):
             raise InputError(f"t must be from 0 to 1, received {t!r}.")
         self.t = t
 
+    def check_pool(self, negatives: float) -> None:
+        """See that the pool is large enough for a query's negatives.
+
+        Raises:
+            InputError: It is not.
+        """
+        if negatives > self.pool:
+            raise InputError(
+                "pool must be the number of documents that negatives were drawn from, so at least "
+                f"as many as a query has; received {self.pool:g} for {negatives:g} negatives."
+            )
+
     def per_document(self, scores: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
         """Compute what each document costs."""
         _require_probabilities(self.name, labels)
         negatives = (1 - labels).masked_fill(~mask, 0).sum(dim=1, keepdim=True)
-        if (negatives > self.pool).any():
-            raise InputError(
-                "pool must be the number of documents that negatives were drawn from, so at least "
-                f"as many as a query has; received {self.pool:g} for {negatives.max():g} negatives."
-            )
+        if negatives.numel():
+            self.check_pool(negatives.max().item())
         beta = 1 - self.t * (1 - negatives / self.pool)  # the formula, without dividing by alpha
         return beta * labels * -logsigmoid(scores) + (1 - labels) * -logsigmoid(-scores)
 

@@ -62,6 +62,13 @@ class CrossEncoderTrainingArguments(TrainingArguments):
             raise InputError(
                 f"layer_decay must be above 0 and at most 1, received {self.layer_decay}."
             )
+        if self.in_batch_negatives and self.per_device_train_batch_size == 1:
+            raise InputError(
+                "in_batch_negatives are documents of the other queries of a batch: a batch size of "
+                "at least 2 is required, received 1."
+            )
+        if self.early_stopping_patience is not None:
+            self.restore_callback_states_from_checkpoint = True  # how long it has been patient
         if self.ddp_broadcast_buffers is None:
             # Processes run the network as often as their own lists need, and a broadcast waits for
             # all. No Transformer changes its buffers.

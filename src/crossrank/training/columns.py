@@ -103,7 +103,8 @@ class Columns:
         if len(values) == documents:
             return values
         # Margins between the positive and each negative: any scores with these differences do.
-        return (values[0], *(values[0] - margin for margin in values))
+        first = values[0] if values else 0.0
+        return (first, *(first - margin for margin in values))
 
 
 class Examples(Sequence[Example]):

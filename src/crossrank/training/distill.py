@@ -1,7 +1,6 @@
 """Distillation: a small, fast model learns the scores of a larger one, or its token states."""
 
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from hashlib import blake2b, file_digest
@@ -16,12 +15,15 @@ from crossrank.cache import ScoreCache
 from crossrank.cross_encoder import CrossEncoder
 from crossrank.errors import InputError
 from crossrank.evaluation.evaluation_set import EvaluationSet
-from crossrank.losses import make_loss
+from crossrank.losses import Loss, make_loss
+from crossrank.losses.pointwise import PointwiseLoss
 from crossrank.models import digest
+from crossrank.models.folders import check_target, placed, refuse_loss
+from crossrank.models.locks import alone
 from crossrank.models.storage import make_once
 from crossrank.retrieval.dense import BiEncoder
 from crossrank.training.arguments import CrossEncoderTrainingArguments
-from crossrank.training.columns import Examples
+from crossrank.training.columns import Examples, recognise
 from crossrank.training.distillation_report import DistillationReport, make_report
 from crossrank.training.model import TrainableModel
 from crossrank.training.objective import AnyLoss
@@ -32,6 +34,7 @@ from crossrank.training.soft_labels import (
     Scale,
     Teacher,
     given_scores,
+    join_pairs,
     lists_alone,
     soft_labels,
 )
@@ -50,7 +53,7 @@ TIMED_PAIRS = 1000
 def distill(
     teacher: str | Path | None,
     out: str | Path,
-    dataset: Dataset,
+    dataset: Dataset | Callable[[Path], Dataset],
     *,
     kind: Kind = "cross-encoder",
     student: str | Path | None = None,
@@ -73,7 +76,8 @@ def distill(
             ``teacher_scores`` or as labels.
         out: The folder to write.
         dataset: Queries and documents, in one of the column conventions of
-            ``crossrank.training.columns``. Labels are not looked at where there is a teacher.
+            ``crossrank.training.columns``. Labels are not looked at where there is a teacher. Or
+            what reads them, given an Arrow file to write.
         kind: What the teacher is.
         student: The folder or hub id that the student begins as; by default the teacher.
         layers: Which layers of it are kept, or how many; all by default.
@@ -85,7 +89,7 @@ def distill(
         evaluation: What both are judged on.
         work: Where scores and checkpoints are kept; beside ``out``, and removed at the end, by
             default.
-        overwrite: Replace ``out`` when it exists.
+        overwrite: Replace the model that ``out`` holds.
         progress: Called with a line about each step.
 
     Returns:
@@ -100,48 +104,42 @@ def distill(
         >>> report.ndcg_kept, report.speedup                                   # doctest: +SKIP
         (0.989, 1.9)
     """
-    target = Path(out)
-    begin = _check(target, teacher, kind, student, loss, overwrite)
-    home = work_folder(target, work)
-    home.mkdir(parents=True, exist_ok=True)
+    begin = _check(teacher, kind, student, loss)
+    target = check_target(Path(out), overwrite=overwrite)
+    for name, needed in (("the teacher", teacher), ("the student's beginning", student)):
+        if needed is not None and Path(needed).exists():
+            refuse_loss(target, Path(needed), name)
+    home = Path(work).resolve() if work else target.with_name(f"{target.name}.work")
     options = dict(arguments or {})
     _training_arguments(options, home)  # what is wrong is refused now rather than later
-    _objective(loss)
-    examples = Examples(dataset, "dataset")
-    beginning = TrainableModel.load(begin, num_labels=1)
-    kept = None if layers is None else keep_layers(beginning, layers)
-    with _opened(teacher, kind, home / "scores.sqlite") as model, _placed(target) as made:
-        if loss == STATES:
-            taught = lists_alone(examples, home / "taught.arrow")
-        elif model is None:
-            taught = given_scores(examples, home / "taught.arrow", scale)
-        else:
-            progress(f"scoring the documents of {len(examples)} queries")
-            taught = soft_labels(examples, model, home / "taught.arrow")
-        run = home / _key(beginning, kept, loss, options, home / "taught.arrow")
-        activation = beginning.spec.activation
-        start = make_once(run / "start", lambda empty: beginning.save(empty, activation))
-        progress(f"training on {len(taught)} queries")
-        train_student(start, taught, loss, run / "checkpoints", made, options, teacher=teacher)
-        progress("measuring")
-        report = make_report(
-            made,
-            model,
-            layers=kept,
-            loss=loss,
-            queries=len(taught),
-            pairs=_first_pairs(examples),
-            evaluation=evaluation,
-        )
-        report.write(made / REPORT)
-    if work is None:
-        shutil.rmtree(home)
+    with alone(home):
+        home.mkdir(exist_ok=True)
+        rows = dataset(home / "data.arrow") if callable(dataset) else dataset
+        examples = Examples(rows, "dataset")
+        beginning = TrainableModel.load(begin, num_labels=1)
+        kept = None if layers is None else keep_layers(beginning, layers)
+        with _opened(teacher, kind, home / "scores.sqlite") as model, placed(target) as made:
+            taught = _taught(examples, model, loss, scale, home, progress)
+            run = home / _key(beginning, kept, loss, options, home / "taught.arrow", model)
+            activation = beginning.spec.activation
+            start = make_once(run / "start", lambda empty: beginning.save(empty, activation))
+            queries = _queries(taught)
+            progress(f"training on {queries} queries")
+            train_student(start, taught, loss, run / "checkpoints", made, options, teacher=teacher)
+            progress("measuring")
+            report = make_report(
+                made,
+                model,
+                layers=kept,
+                loss=loss,
+                queries=queries,
+                pairs=_first_pairs(examples),
+                evaluation=evaluation,
+            )
+            report.write(made / REPORT)
+        if work is None:
+            shutil.rmtree(home)
     return report
-
-
-def work_folder(out: Path, work: str | Path | None = None) -> Path:
-    """Name the folder of what is made on the way: the one given, or one beside ``out``."""
-    return Path(work) if work else out.with_name(f"{out.name}.work")
 
 
 def open_teacher(name: str | Path, kind: Kind, cache: Path) -> Teacher:
@@ -200,16 +198,12 @@ def train_student(
 
 
 def _check(
-    target: Path,
-    teacher: str | Path | None,
-    kind: str,
-    student: str | Path | None,
-    loss: str,
-    overwrite: bool,
+    teacher: str | Path | None, kind: str, student: str | Path | None, loss: str
 ) -> str | Path:
     """Say what the student begins as."""
     if kind not in ("cross-encoder", "bi-encoder"):
         raise InputError(f"kind must be 'cross-encoder' or 'bi-encoder', received {kind!r}.")
+    _objective(loss)
     if loss == STATES and (teacher is None or kind == "bi-encoder"):
         raise InputError(
             "Only a cross-encoder's states are learned; for a bi-encoder or a file with scores "
@@ -221,8 +215,6 @@ def _check(
             "A student is required: layers are taken of the teacher only where that is a "
             "cross-encoder. Name a small encoder."
         )
-    if target.exists() and not overwrite and (target.is_file() or any(target.iterdir())):
-        raise InputError(f"{target} exists: name another folder, or say overwrite.")
     return begin
 
 
@@ -250,16 +242,39 @@ def _opened(name: str | Path | None, kind: Kind, cache: Path) -> Iterator[Teache
         yield teacher
 
 
-@contextmanager
-def _placed(target: Path) -> Iterator[Path]:
-    """Give a folder to fill, which is put in the target's place when it is full."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".crossrank-distill-") as scratch:
-        made = Path(scratch) / "student"
-        yield made
-        if target.exists():
-            shutil.rmtree(target)
-        made.rename(target)
+def _taught(
+    examples: Examples,
+    teacher: Teacher | None,
+    loss: str,
+    scale: Scale,
+    home: Path,
+    progress: Callable[[str], object],
+) -> Dataset:
+    """Lay out what the student learns from."""
+    store = home / "taught.arrow"
+    if loss == STATES:
+        return lists_alone(examples, store)
+    objective = _objective(loss)
+    compares = isinstance(objective, Loss) and not isinstance(objective, PointwiseLoss)
+    if teacher is None:
+        taught = given_scores(examples, store, scale)
+        if compares:
+            _check_lists(Examples(taught, examples.columns.source), loss)
+        return taught
+    if compares:
+        examples = join_pairs(examples, home / "joined.arrow")
+        _check_lists(examples, loss)
+    progress(f"scoring the documents of {_queries(examples.dataset)} queries")
+    return soft_labels(examples, teacher, store)
+
+
+def _check_lists(examples: Examples, loss: str) -> None:
+    if not any(len(example.documents) > 1 for example in examples):
+        raise InputError(
+            f"{examples.columns.source}: the loss {loss!r} compares the documents of a query, and "
+            "no query has two. Add documents, e.g. with crossrank mine, or choose the loss 'mse', "
+            "which takes each by itself."
+        )
 
 
 def _key(
@@ -268,13 +283,20 @@ def _key(
     loss: str,
     arguments: Mapping[str, Any],
     taught: Path,
+    teacher: Teacher | None,
 ) -> str:
     """Name a run by all that decides its weights, so that no other one is continued."""
     weights = sorted(beginning.spec.folder.rglob("*.safetensors"))
     with taught.open("rb") as file:
         data = file_digest(file, "sha256").hexdigest()
-    parts = (digest(beginning.spec, weights), kept, loss, sorted(arguments.items()), data)
+    parts = [digest(beginning.spec, weights), kept, loss, sorted(arguments.items()), data]
+    if loss == STATES and isinstance(teacher, CrossEncoderTeacher):  # scores are in the data
+        parts.append(digest(teacher.model.spec, teacher.model.runtime.files))
     return blake2b(repr(parts).encode(), digest_size=8).hexdigest()
+
+
+def _queries(rows: Dataset) -> int:
+    return len(rows.unique(recognise(rows.features).query))
 
 
 def _first_pairs(examples: Examples) -> list[Pair]:

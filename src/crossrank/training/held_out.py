@@ -27,12 +27,13 @@ def hold_out(
 ) -> tuple[dict[str, Dataset], list[Example]]:
     """Take some queries of the first dataset out of all of them.
 
-    Which queries depends on their texts and the seed alone, not on their order.
+    Which queries depends on their texts and the seed alone, not on their order. At least two are
+    taken: where only positives are known, each is ranked among those of the others.
 
     Args:
         datasets: By name.
         share: Of the first one's queries.
-        most: The largest number of queries.
+        most: The largest number of queries, two or more.
         seed: Of the choice.
 
     Returns:
@@ -44,11 +45,12 @@ def hold_out(
     queries = {name: _queries(name, dataset) for name, dataset in datasets.items()}
     first = next(iter(datasets))
     distinct = sorted(set(queries[first]), key=lambda query: _digest(f"{seed}\n{query}"))
-    count = min(most, max(1, round(share * len(distinct))))
+    count = min(most, max(2, round(share * len(distinct))))
     if len(distinct) <= count:
         raise InputError(
-            f"{first}: to hold queries out, at least 2 different ones are required, received "
-            f"{len(distinct)}. Add queries, or name other data in evaluation.path."
+            f"{first}: to hold {count} queries out, at least {count + 1} different ones are "
+            f"required, received {len(distinct)}. Add queries, or name other data in "
+            "evaluation.path."
         )
     chosen = set(distinct[:count])
     left = {
@@ -97,7 +99,14 @@ def evaluator_of(
     if num_labels > 1:
         return ClassEvaluator(pairs, labels)
     if len(values) == 1:
-        return RankingEvaluator(_task(_among_others(lists, depth), depth), tuple(measures))
+        task = _task(_among_others(lists, depth), depth)
+        if not task.queries:
+            raise InputError(
+                f"Where all labels are {labels[0]:g}, a query's documents are ranked among those "
+                f"of others, and the queries to measure on, {len(lists)}, all have the same. Hold "
+                "more queries out, with evaluation.held_out, or name other data in evaluation.path."
+            )
+        return RankingEvaluator(task, tuple(measures))
     if not all(label == int(label) and label >= 0 for label in values):
         return SimilarityEvaluator(pairs, labels)
     if len(labels) >= 2 * len(lists):

@@ -119,7 +119,7 @@ class Step:
         score: Computes logits of a mini-batch.
         loss: Loss of a whole batch, given its logits ``[pairs, labels]``.
         separable: Whether the loss is a mean over queries.
-        mini_batch: Most tokens that are computed at once.
+        mini_batch: Most tokens that are computed at once; a part has no larger ones either way.
         part: Most tokens whose graph is held at once.
         backward: Adds a value's gradient to the parameters'.
         unsynchronised: Holds back the exchange between processes but for the last mini-batch.
@@ -187,7 +187,7 @@ class Step:
         return value.detach(), logits.detach()
 
     def _plan(self, batch: TrainingBatch) -> Iterator[tuple[NDArray[np.intp], list[Encoded]]]:
-        for rows in plan([pair.length for pair in batch.encoded], self.mini_batch):
+        for rows in plan([pair.length for pair in batch.encoded], min(self.mini_batch, self.part)):
             yield rows, [batch.encoded[row] for row in rows]
 
     def _assemble(self, outputs: list[Tensor], batch: TrainingBatch) -> Tensor:

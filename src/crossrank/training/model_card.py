@@ -102,7 +102,7 @@ def model_card(report: TrainingReport) -> str:
         f"# {recipe.card.title or recipe.output.folder.name}",
         recipe.card.description or "",
         f"A cross-encoder, trained from `{_base(recipe)}` with crossrank.",
-        _use(recipe.output.folder.name, "int8" in report.figures),
+        _use(recipe, "int8" in report.figures),
         _quality(report.quality),
         _speed(report),
         _training(report),
@@ -129,14 +129,16 @@ def _base(recipe: Recipe) -> str:
     return folder.name if folder.is_absolute() else recipe.model.name
 
 
-def _use(name: str, int8: bool) -> str:
-    faster = ', precision="int8"' if int8 else ""
+def _use(recipe: Recipe, int8: bool) -> str:
+    options = ', precision="int8"' if int8 else ""
+    if recipe.model.truncation != "longest_first":  # no file of the model can say so
+        options += f', truncation="{recipe.model.truncation}"'
     return f"""## Use
 
 ```python
 from crossrank import CrossEncoder
 
-model = CrossEncoder("{name}"{faster})
+model = CrossEncoder("{recipe.output.folder.name}"{options})
 model.rank("a query", ["a document", "another one"])
 ```"""
 

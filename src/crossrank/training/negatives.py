@@ -131,7 +131,7 @@ def mine_negatives(
         known = files.enter_context(_StoredPairs.write(home / "pairs", pairs))
         if not len(known):
             raise InputError("At least one pair of a query and a positive is required.")
-        texts = _distinct(known.positives()) if documents is None else documents
+        texts = _distinct(known.positives() if documents is None else documents)
         collection = files.enter_context(StoredTexts.write(home / "documents", texts))
         if not len(collection):
             raise InputError("At least one document is required to look for negatives in.")
@@ -250,7 +250,7 @@ def _distinct(texts: Iterable[str]) -> Iterator[str]:
     """Leave out texts that came before; memory holds a digest of each."""
     seen: set[bytes] = set()
     for text in texts:
-        digest = _digest(text)
+        digest = _digest(text) if isinstance(text, str) else b""  # refused where it is stored
         if digest not in seen:
             seen.add(digest)
             yield text

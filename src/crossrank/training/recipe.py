@@ -19,6 +19,7 @@ from pydantic import (
 
 from crossrank.evaluation.measures import measure
 from crossrank.losses import LOSSES, Loss, WeightedSum, make_loss
+from crossrank.models.folders import refuse_loss
 from crossrank.training.yaml_models import Section, read_yaml
 
 TEMPLATE = Path(__file__).parent / "recipe.yaml"
@@ -29,7 +30,17 @@ def _beside_recipe(value: Any, info: ValidationInfo) -> Any:
     """Make a path of a text; a relative one begins at the recipe's folder."""
     if not isinstance(value, str) or not value:
         raise ValueError(f"must be a path, received {value!r}")
-    return (info.context or {}).get("folder", Path()) / Path(value).expanduser()
+    try:
+        path: Path = _folder(info) / Path(value).expanduser()
+        path.exists()
+    except (OSError, RuntimeError) as error:  # too long; of a user who is not known
+        raise ValueError(f"must be a path, received {value!r:.80}: {error!s:.80}") from error
+    return path
+
+
+def _folder(info: ValidationInfo) -> Path:
+    folder: Path = (info.context or {}).get("folder", Path())
+    return folder
 
 
 def _existing(value: Path) -> Path:
@@ -39,10 +50,10 @@ def _existing(value: Path) -> Path:
 
 
 def _model_name(value: str, info: ValidationInfo) -> str:
-    folder = (info.context or {}).get("folder", Path()) / Path(value).expanduser()
+    folder: Path = _beside_recipe(value, info)
     if folder.is_dir():
         return str(folder)
-    if value.startswith((".", "~", "/")) or not value:
+    if value.startswith((".", "~", "/")):
         raise ValueError(f"there is no folder {folder}; name a folder or a hub id")
     return value
 
@@ -170,7 +181,7 @@ class EvaluationSection(Section):
     path: ExistingPath | None = None
     columns: Columns = None
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    max_queries: Count = 200
+    max_queries: Annotated[int, Field(ge=2)] = 200
     depth: Count = 50
     measures: Annotated[Strings, Field(min_length=1)] = ("nDCG@10", "RR@10", "AP")
 
@@ -229,7 +240,7 @@ class Recipe(Section):
         return read_yaml(Path(path), cls)
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self, info: ValidationInfo) -> Self:
         without = [name for name, data in self.data.items() if not (data.loss or self.loss)]
         if without:
             raise ValueError(f"a loss is required, for all data or in data.{without[0]}")
@@ -238,6 +249,11 @@ class Recipe(Section):
             raise ValueError("either each dataset has a weight or none has")
         if self.evaluation.path and "held_out" in self.evaluation.model_fields_set:
             raise ValueError("evaluation has either a path or a share that is held_out")
+        refuse_loss(self.output.folder, _folder(info), "the recipe's folder")
+        for name, data in self.data.items():
+            refuse_loss(self.output.folder, data.path, f"data.{name}.path")
+        if self.evaluation.path:
+            refuse_loss(self.output.folder, self.evaluation.path, "evaluation.path")
         return self
 
     def losses(self) -> dict[str, Loss | WeightedSum]:

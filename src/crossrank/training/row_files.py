@@ -30,6 +30,7 @@ _TYPES = {
     NUMBERS: pa.list_(pa.float64()),
 }
 _ROWS_AT_ONCE = 1000
+_LARGEST = 2**53  # beyond it not every whole number is a float
 
 
 def write_rows(rows: Rows, store: Path, source: str) -> Dataset:
@@ -37,7 +38,7 @@ def write_rows(rows: Rows, store: Path, source: str) -> Dataset:
 
     Args:
         rows: All with the columns of the first. A label or score may be written as text.
-        store: The Arrow file.
+        store: The Arrow file. Whoever has one open that was there before keeps it.
         source: What messages call the rows' file.
 
     Raises:
@@ -52,9 +53,11 @@ def write_rows(rows: Rows, store: Path, source: str) -> Dataset:
     schema = pa.schema([(name, _TYPES[kind]) for name, kind in layout.items()])
     checked = (_checked(source, place, row, layout) for place, row in chain([first], stream))
     store.parent.mkdir(parents=True, exist_ok=True)
-    with pa.OSFile(str(store), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
+    partial = store.with_name(f"{store.name}.partial")  # what is there may be mapped by others
+    with pa.OSFile(str(partial), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
         while part := list(islice(checked, _ROWS_AT_ONCE)):
             writer.write_batch(pa.RecordBatch.from_pylist(part, schema))
+    partial.replace(store)
     opened: Dataset = Dataset.from_file(str(store))
     return opened
 
@@ -87,7 +90,9 @@ def _checked(source: str, place: str, row: Row, layout: dict[str, str]) -> Row:
 def _kind(value: Any) -> str | None:
     if isinstance(value, str):
         return TEXT
-    if isinstance(value, int | float):
+    if isinstance(value, int):
+        return NUMBER if abs(value) <= _LARGEST else None
+    if isinstance(value, float):
         return NUMBER if math.isfinite(value) else None
     if isinstance(value, list):
         kinds = {_kind(element) for element in value}
@@ -114,6 +119,8 @@ def _read(name: str, value: Any) -> Any:
 
 def _refused(source: str, place: str, name: str, wanted: str, value: Any) -> InputError:
     hint = " Encode classes as 0, 1, 2 and so on." if is_target(name) else ""
+    if isinstance(value, int):
+        hint = " Whole numbers are read up to 2^53."
     return InputError(
         f"{source}, {place}, column {name!r}: {wanted} is required, received {value!r:.80}.{hint}"
     )

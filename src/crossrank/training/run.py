@@ -1,6 +1,7 @@
 """Running a recipe: data, model, trainer, and what training gained."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from crossrank.training.held_out import evaluator_of, hold_out
 from crossrank.training.model import LoRA, TrainableModel
 from crossrank.training.model_card import Quality, TrainingReport
 from crossrank.training.progress import TrainingProgress
-from crossrank.training.recipe import DataSection, Recipe, TrainingSection
+from crossrank.training.recipe import Recipe, TrainingSection
 from crossrank.training.trainer import CrossEncoderTrainer
 from crossrank.training.training_data import TrainingData
 from crossrank.training.workplace import Workplace
@@ -48,7 +49,7 @@ def run_recipe(
 
     Args:
         recipe: What to do.
-        overwrite: Replace the output where it exists.
+        overwrite: Replace the model that the output holds.
         restart: Forget an unfinished run.
         tell: Called with a line about each step.
 
@@ -61,13 +62,14 @@ def run_recipe(
     """
     arguments = _arguments(recipe, Workplace.of(recipe).checkpoints)
     process = arguments.process_index
-    with arguments.main_process_first(local=False):
-        if process:
-            place, tell = Workplace.of(recipe, process), lambda _: None
-        else:
-            place = Workplace.open(recipe, overwrite=overwrite, restart=restart)
-    with place:
-        data = {name: _load(place, name, entry) for name, entry in recipe.data.items()}
+    with ExitStack() as work:
+        with arguments.main_process_first(local=False):
+            if process:
+                place, tell = Workplace.of(recipe, process), lambda _: None
+            else:
+                opened = Workplace.open(recipe, overwrite=overwrite, restart=restart)
+                place = work.enter_context(opened)
+        data = _load(recipe, place)
         model = _load_model(recipe)
         _check(recipe, data, model.spec.num_labels)
         data, evaluator, told = _evaluation(recipe, place, data, model.spec.num_labels)
@@ -111,11 +113,15 @@ def _train(
     return Quality(told, evaluator.unit, before, after, _first_stage(recipe, evaluator)), seconds
 
 
-def _load(place: Workplace, name: str, entry: DataSection) -> Dataset:
-    rows = load_data(entry.path, store=place.rows(name), columns=entry.columns, depth=entry.depth)
-    if not entry.by_query:
-        return rows
-    return lists_by_query(Examples(rows, name), place.rows(f"{name}-by-query"))
+def _load(recipe: Recipe, place: Workplace) -> dict[str, Dataset]:
+    data = {}
+    for number, (name, entry) in enumerate(recipe.data.items()):
+        store = place.rows(f"data-{number}")  # names of datasets may be anything
+        data[name] = load_data(entry.path, store=store, columns=entry.columns, depth=entry.depth)
+        if entry.by_query:
+            joined = place.rows(f"data-{number}-by-query")
+            data[name] = lists_by_query(Examples(data[name], name), joined)
+    return data
 
 
 def _load_model(recipe: Recipe) -> TrainableModel:

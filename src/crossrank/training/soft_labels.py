@@ -162,9 +162,7 @@ def given_scores(examples: Examples, store: Path, scale: Scale = "logits") -> Da
     columns = examples.columns
     if columns.teacher is None and columns.labels is None:
         raise InputError(f"{columns.source}: a column {TEACHER!r} is required, and there is none.")
-    if columns.listed is None and len(columns.texts) == 1:
-        joined = lists_by_query(examples, store.with_name(f"{store.stem}-joined.arrow"))
-        examples = Examples(joined, columns.source)
+    examples = join_pairs(examples, store.with_name(f"{store.stem}-joined.arrow"))
 
     def rows() -> Rows:
         for number, example in enumerate(examples, 1):
@@ -174,6 +172,19 @@ def given_scores(examples: Examples, store: Path, scale: Scale = "logits") -> Da
             yield f"row {number}", _row(example, scores)
 
     return write_rows(rows(), store, columns.source)
+
+
+def join_pairs(examples: Examples, store: Path) -> Examples:
+    """Join the rows of a query where each is one pair; other rows stay as they are.
+
+    Args:
+        examples: Rows of any layout. Those that are joined are held in memory.
+        store: An Arrow file to write.
+    """
+    columns = examples.columns
+    if columns.listed is not None or len(columns.texts) > 1:
+        return examples
+    return Examples(lists_by_query(examples, store), columns.source)
 
 
 def _taught(

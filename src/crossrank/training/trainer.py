@@ -173,21 +173,22 @@ class CrossEncoderTrainer(Trainer):
         name, batch = inputs
         batch = batch.to(self.args.device)
         objective = self.objectives[name]
-        steps = self.current_gradient_accumulation_steps
+        # Of all rows of an optimizer step, however they lie in batches.
+        share = len(batch) / int(num_items_in_batch or len(batch))
         step = Step(
             score=self.scorer,
             loss=objective,
             separable=objective.separable,
             mini_batch=self.args.mini_batch_tokens or 0,
             part=self.args.part_tokens or 0,
-            backward=lambda value: self.accelerator.backward(value / steps),
+            backward=lambda value: self.accelerator.backward(value * share),
             unsynchronised=functools.partial(self.accelerator.no_sync, model=model),
             precision=self.accelerator.autocast,
         )
         value, logits = step.run(batch)
         make_dense(self.trainable.module)
         self.guard.check_scores(logits, value, self.state.global_step)
-        return value / steps
+        return value * share
 
     def evaluate(
         self,
@@ -281,8 +282,9 @@ class CrossEncoderTrainer(Trainer):
         if best is not None:
             self.trainable.load_checkpoint(best)
 
-    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> None:
-        """Losses are means over queries: there are no tokens to count."""
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> int:
+        """Losses are means over queries: it is these that are counted, not tokens."""
+        return sum(len(batch) for _, batch in batch_samples)
 
     def _clip_grad_norm(self, model: nn.Module) -> Any:
         norm = super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]

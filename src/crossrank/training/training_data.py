@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 
 from crossrank.errors import InputError
 from crossrank.losses.base import Loss
-from crossrank.losses.pointwise import CrossEntropy, PointwiseLoss
+from crossrank.losses.pointwise import (
+    CrossEntropy,
+    GeneralisedBinaryCrossEntropy,
+    PointwiseLoss,
+)
 from crossrank.losses.weighted_sum import WeightedSum
 from crossrank.training.collation import Collator, TrainingBatch
 from crossrank.training.columns import Examples
@@ -32,6 +36,7 @@ class Summary:
         highest: The highest label, and its row.
         fraction: A label that is no whole number, and its row; ``None`` where there is none.
         most_documents: Of any row.
+        most_negatives: The most that any row has, as its labels fall short of 1, and its row.
         comparable: Rows with two different labels.
     """
 
@@ -40,6 +45,7 @@ class Summary:
     highest: tuple[float, int]
     fraction: tuple[float, int] | None
     most_documents: int
+    most_negatives: tuple[float, int]
     comparable: int
 
     @classmethod
@@ -50,7 +56,7 @@ class Summary:
             InputError: A row is broken; the message names it.
         """
         lengths = np.empty(len(examples), dtype=np.int64)
-        lowest, highest = (np.inf, 0), (-np.inf, 0)
+        lowest, highest, negatives = (np.inf, 0), (-np.inf, 0), (0.0, 0)
         fraction = None
         most = comparable = 0
         for row, example in enumerate(examples):
@@ -61,8 +67,14 @@ class Summary:
             if fraction is None:
                 fraction = next(((x, row) for x in example.labels if x != int(x)), None)
             most = max(most, count)
+            negatives = max(negatives, (count - sum(example.labels), -row))
             comparable += low < high
-        return cls(lengths, lowest, (highest[0], -highest[1]), fraction, most, comparable)
+        return cls(lengths, lowest, _place(highest), fraction, most, _place(negatives), comparable)
+
+
+def _place(found: tuple[float, int]) -> tuple[float, int]:
+    """A value and the first of its rows, whose numbers were negated to find it."""
+    return found[0], -found[1]
 
 
 class TrainingData(torch.utils.data.Dataset[Example]):
@@ -131,6 +143,7 @@ class TrainingData(torch.utils.data.Dataset[Example]):
             if isinstance(part, Loss):
                 _check_head(name, part, self.summaries[name], num_labels)
                 self._check_labels(name, part, num_labels)
+                self._check_pool(name, part, in_batch_negatives)
                 self._check_lists(name, part, in_batch_negatives)
 
     def _check_labels(self, name: str, loss: Loss, num_labels: int) -> None:
@@ -154,9 +167,23 @@ class TrainingData(torch.utils.data.Dataset[Example]):
             except InputError as error:
                 raise InputError(f"{name}, row {row + 1}: the label {label:g}: {error}") from error
 
+    def _check_pool(self, name: str, loss: Loss, in_batch_negatives: int) -> None:
+        if not isinstance(loss, GeneralisedBinaryCrossEntropy):
+            return
+        negatives, row = self.summaries[name].most_negatives
+        try:
+            loss.check_pool(negatives + in_batch_negatives)
+        except InputError as error:
+            raise InputError(f"{name}, row {row + 1}: {error}") from error
+
     def _check_lists(self, name: str, loss: Loss, in_batch_negatives: int) -> None:
         columns, summary = self.datasets[name].columns, self.summaries[name]
         if in_batch_negatives:
+            if isinstance(loss, CrossEntropy):
+                raise InputError(
+                    f"{name}: in_batch_negatives adds documents with the label 0, which is a class "
+                    f"to the loss {loss.name!r}. Leave out in_batch_negatives."
+                )
             if columns.teacher is not None:
                 raise InputError(
                     f"{name}: in_batch_negatives adds documents that the teacher has not scored. "

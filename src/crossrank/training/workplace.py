@@ -2,11 +2,15 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from crossrank.errors import InputError
+from crossrank.models.folders import check_target, put_in_place
+from crossrank.models.locks import alone
 from crossrank.training.checkpoints import last_checkpoint
 from crossrank.training.recipe import Recipe
 
@@ -28,42 +32,45 @@ class Workplace:
     @classmethod
     def of(cls, recipe: Recipe, process: int = 0) -> Self:
         """Say where a recipe is worked on."""
-        output = recipe.output.folder
+        output = recipe.output.folder.resolve()  # the run belongs on the same disk
         return cls(output.with_name(f"{output.name}.training"), output, process)
 
     @classmethod
-    def open(cls, recipe: Recipe, *, overwrite: bool = False, restart: bool = False) -> Self:
+    @contextmanager
+    def open(
+        cls, recipe: Recipe, *, overwrite: bool = False, restart: bool = False
+    ) -> Iterator[Self]:
         """Begin a run, or continue one of the same recipe and data; for the first process.
+
+        Leaves nothing behind where nothing was trained.
 
         Args:
             recipe: What will be done.
-            overwrite: Let the run replace a folder that exists.
+            overwrite: Let the run replace a model that exists.
             restart: Forget an unfinished run.
 
         Raises:
-            InputError: The folder to make exists, or an unfinished run was begun with another
-                recipe or other data.
+            InputError: The folder to make exists, an unfinished run was begun with another recipe
+                or other data, or another process is at work on it.
         """
         place = cls.of(recipe)
-        occupied = place.output.is_file() or (place.output.is_dir() and any(place.output.iterdir()))
-        if occupied and not overwrite:
-            raise InputError(f"{place.output} exists already: use --overwrite to replace it.")
-        state, file = _state(recipe), place.folder / "run.json"
-        if place.folder.exists() and (restart or place.step is None):
-            shutil.rmtree(place.folder)
+        with alone(place.folder):
+            place._begin(_state(recipe), overwrite, restart)
+            try:
+                yield place
+            finally:
+                if place.step is None:
+                    shutil.rmtree(place.folder, ignore_errors=True)
+
+    def _begin(self, state: dict[str, Any], overwrite: bool, restart: bool) -> None:
+        check_target(self.output, overwrite=overwrite)
+        file = self.folder / "run.json"
+        if self.folder.exists() and (restart or self.step is None):
+            shutil.rmtree(self.folder)
         if file.exists():
-            _compare(json.loads(file.read_text(encoding="utf-8")), state, place.folder)
-        place.folder.mkdir(parents=True, exist_ok=True)
+            _compare(json.loads(file.read_text(encoding="utf-8")), state, self.folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(state, indent=2), encoding="utf-8")
-        return place
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Leave nothing behind where nothing was trained."""
-        if self.step is None and not self.process:
-            shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
     def checkpoints(self) -> Path:
@@ -77,14 +84,12 @@ class Workplace:
         return int(found.rpartition("-")[2]) if found else None
 
     def rows(self, name: str) -> Path:
-        """Where this process keeps the rows of a dataset while the run goes on."""
+        """Where this process keeps some rows while the run goes on; not named by their dataset."""
         return self.folder / "rows" / f"{name}.{self.process}.arrow"
 
     def publish(self, model: Path) -> None:
         """Put a finished model into place, and forget the run."""
-        if self.output.is_dir():
-            shutil.rmtree(self.output)
-        model.rename(self.output)
+        put_in_place(model, self.output)
         shutil.rmtree(self.folder)
 
 

@@ -55,6 +55,12 @@ def read_yaml(path: Path, section: type[AnySection]) -> AnySection:
 class _Loader(yaml.SafeLoader):
     """YAML with plain values only, each key once, and ``2e-5`` a number."""
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep=deep)
+        except ValueError as error:  # of a date or a number that is none
+            raise yaml.MarkedYAMLError(problem=str(error), problem_mark=node.start_mark) from error
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
         for key, _ in node.value:
