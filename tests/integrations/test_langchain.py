@@ -6,6 +6,7 @@ import pytest
 from tests.integrations.conftest import QUERY, TEXTS
 
 from crossrank import CrossEncoder
+from crossrank.errors import ModelNotFoundError
 
 pytest.importorskip("langchain_core", reason="needs langchain-core")
 
@@ -44,6 +45,13 @@ def test_a_least_score_and_options(model: CrossEncoder, ranking: list[tuple[int,
     assert CrossRankReranker(model=model).compress_documents([], QUERY) == []
     windows = CrossRankReranker(model=model, options={"long_documents": "max"})
     assert windows.compress_documents(DOCUMENTS, QUERY)[0].page_content == TEXTS[ranking[0][0]]
+
+
+def test_a_model_may_be_named(ranking: list[tuple[int, float]]) -> None:
+    found = CrossRankReranker(model="default", top_n=1).compress_documents(DOCUMENTS, QUERY)
+    assert [(d.metadata["source"], d.metadata["relevance_score"]) for d in found] == ranking[:1]
+    with pytest.raises(ModelNotFoundError):
+        CrossRankReranker(model="./no-such-folder")
 
 
 def test_a_field_it_does_not_know_is_refused() -> None:

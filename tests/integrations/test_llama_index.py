@@ -54,3 +54,16 @@ def test_without_a_query_or_nodes(model: CrossEncoder) -> None:
     assert reranker.postprocess_nodes([], query_str=QUERY) == []
     with pytest.raises(InputError, match="needs a query"):
         reranker.postprocess_nodes(nodes())
+
+
+def test_written_down_and_read_it_has_the_same_model(model: CrossEncoder) -> None:
+    reranker = CrossRankPostprocessor("default", top_n=2)
+    read = CrossRankPostprocessor.from_json(reranker.to_json())
+    assert (read.model, read.top_n) == ("default", 2)
+    found = [each.postprocess_nodes(nodes(), query_str=QUERY) for each in (reranker, read)]
+    assert found[0] == found[1]
+    assert CrossRankPostprocessor.from_dict(CrossRankPostprocessor().to_dict()).model is None
+    loaded = CrossRankPostprocessor(model)
+    for write in (loaded.to_dict, loaded.to_json):
+        with pytest.raises(InputError, match="pass the name of its model"):
+            write()

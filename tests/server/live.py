@@ -56,12 +56,18 @@ class Gate:
 
 
 @contextmanager
-def live_server(settings: Settings | None = None) -> Iterator[str]:
-    """Serve on a thread; yields the base URL."""
+def live_server(settings: Settings | None = None, *, drain: int | None = None) -> Iterator[str]:
+    """Serve on a thread; yields the base URL. At the end requests have ``drain`` seconds."""
     app = create_app(settings or Settings())
     server = uvicorn.Server(
         uvicorn.Config(
-            app, host="127.0.0.1", port=0, log_level="warning", ws="none", http=Connection
+            app,
+            host="127.0.0.1",
+            port=0,
+            log_level="warning",
+            ws="none",
+            http=Connection,
+            timeout_graceful_shutdown=drain,
         )
     )
     thread = threading.Thread(target=server.run)

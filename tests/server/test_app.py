@@ -36,7 +36,7 @@ def test_a_server_is_ready_from_load_to_stop(constant: str, gate: Gate) -> None:
 
     async def test() -> None:
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             assert await ready(client) == 503
             await models.load()
             assert await ready(client) == 200

@@ -100,10 +100,16 @@ def test_the_file_is_read_again_when_it_changes(
     assert admits(keys, "Bearer new")
     assert not admits(keys, "Bearer old")
     file.unlink()
-    assert admits(keys, "Bearer new")
-    assert len(caplog.records) == 2
-    assert "The API keys stay as they are" in caplog.records[1].message
-    assert "key 1: a line must read sha256:HASH" in caplog.records[1].message
+    for _ in range(2):
+        assert admits(keys, "Bearer new")
+    assert len(caplog.records) == 3
+    for line, reason in zip(
+        caplog.records[1:],
+        ("key 1: a line must read sha256:HASH", "No such file or directory"),
+        strict=True,
+    ):
+        assert line.message.startswith("The API keys stay as they are: ")
+        assert reason in line.message
     write(file, hash_key("newest"))
     assert admits(keys, "Bearer newest")
     assert not admits(keys, "Bearer new")
@@ -171,6 +177,25 @@ def test_a_server_with_keys_asks_for_one_wherever_it_tells_or_works(
     assert response.status_code == 401
 
 
+def test_the_document_says_where_a_key_is_required(small: Small, tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    write(file, hash_key("mine"))
+    base = small(api_keys=file)
+    paths = httpx.get(f"{base}/openapi.json").json()["paths"]
+    operations = {path: method for path, ways in paths.items() for method in ways.values()}
+    takes_key = {path for path, found in operations.items() if found.get("security")}
+    assert takes_key == operations.keys() - {"/health", "/ready"}
+    assert all("401" in operations[path]["responses"] for path in takes_key)
+    shape = operations["/metrics"]["responses"]["401"]["content"]["application/json"]["schema"]
+    assert (
+        shape
+        == operations["/v1/models"]["responses"]["401"]["content"]["application/json"]["schema"]
+    )
+    assert operations["/ready"]["responses"].keys() == {"200", "503"}
+    open_to_all = httpx.get(f"{small()}/openapi.json").json()["paths"]
+    assert open_to_all["/metrics"]["get"]["security"] == []
+
+
 ORIGIN = {"origin": "https://search.example"}
 PREFLIGHT = ORIGIN | {
     "access-control-request-method": "POST",
@@ -201,3 +226,26 @@ def test_pages_of_origins_that_are_named_may(small: Small) -> None:
     refused = httpx.request("OPTIONS", f"{base}/v1/rerank", headers=evil)
     assert refused.status_code == 400
     assert "access-control-allow-origin" not in refused.headers
+
+
+def test_who_serves_this_machine_alone_is_asked_for_by_its_own_names(
+    small: Small, tmp_path: Path
+) -> None:
+    """Else a page could give its own name this machine's address, and ask as if from there."""
+    base = small()
+    for host in ("", "LocalHost:8000", "127.0.0.1:1", "127.8.8.8", "[::1]", "[::1]:80"):
+        assert httpx.post(f"{base}/v1/rerank", json=ASK, headers={"host": host}).status_code == 200
+    for host in (
+        "evil.example",
+        "evil.example:8000",
+        "localhost.evil.example",
+        "[evil",
+        "10.0.0.1",
+    ):
+        for path in ("/rerank", "/v1/rerank", "/", "/ready"):
+            response = httpx.get(base + path, headers={"host": host})
+            assert response.status_code == 421, host
+            assert f"was asked for as {host!r}" in response.text
+    write(tmp_path / "keys", hash_key("mine"))
+    for others in (small(anonymous=True), small(api_keys=tmp_path / "keys")):
+        assert httpx.get(f"{others}/ready", headers={"host": "a.proxy"}).status_code == 200

@@ -1,5 +1,7 @@
 """Told to stop, a server answers first what it has taken; a worker that dies comes back."""
 
+import json
+import logging
 import os
 import signal
 import time
@@ -10,7 +12,14 @@ from typing import Any
 import httpx
 import pytest
 from tests.server.commands import NEVER, Command, serving
-from tests.server.live import until
+from tests.server.live import Gate, live_server, until
+from tests.server.sockets import connect, head
+from uvicorn.config import STARTUP_FAILURE
+
+from crossrank.errors import MissingDependencyError
+from crossrank.server import run
+from crossrank.server.dialects import by_path
+from crossrank.server.settings import Settings
 
 ASK = {"query": "w1", "documents": ["w1", "w2"]}
 
@@ -59,6 +68,29 @@ def test_what_was_taken_is_answered_before_the_end() -> None:
     messages = [line["message"] for line in command.log]
     assert messages.count("answered") == 20
     assert (code, messages[-1], command.rest) == (0, "stopped", [])
+
+
+@pytest.mark.parametrize(("path", "field"), [("/v1/rerank", "documents"), ("/rerank", "texts")])
+def test_what_is_not_answered_in_time_is_refused_as_the_client_expects(
+    constant: str, gate: Gate, caplog: pytest.LogCaptureFixture, path: str, field: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    body = {"query": "w1", field: ["w1"]}
+    settings = Settings(models={"default": constant}, backend="constant")
+    with ThreadPoolExecutor(1) as threads, live_server(settings, drain=1) as base:
+        gate.close()
+        asked = threads.submit(httpx.post, base + path, json=body, timeout=NEVER)
+        asked.add_done_callback(lambda _: gate.open.set())
+        gate.wait_for_batch()
+    answer = asked.result()
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "5"
+    dialect = next(d for d in by_path()[path] if d.claims(body))
+    dialect.problem.model_validate(answer.json())
+    assert "The server stops and could not answer in time." in answer.text
+    [line] = [line.fields for line in caplog.records if line.message == "answered"]
+    assert (line["status"], line["problem"], line["dialect"]) == (503, "stopping", dialect.name)
+    assert [line for line in caplog.records if line.exc_info] == []
 
 
 def test_ctrl_c_stops_too_and_says_so(constant: str) -> None:
@@ -113,3 +145,48 @@ def test_workers_do_not_outlive_a_supervisor_that_is_killed(constant: str) -> No
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{command.url}/health")
     assert command.rest == []
+
+
+def test_workers_that_stop_leave_nobody_to_connect_to(constant: str) -> None:
+    body = json.dumps(ASK).encode()
+    flags = ("--workers", "2", "--body-timeout-s", "30")
+    with serving(*flags, "--backend", "constant", "--model", constant) as command:
+        assert httpx.get(f"{command.url}/ready", timeout=1).status_code == 200  # as it said
+        with connect(command.url) as taken:
+            taken.sendall(head(len(body)) + body[:-1])
+            in_flight = "crossrank_requests_in_flight 1.0"
+            until(lambda: in_flight in httpx.get(f"{command.url}/metrics").text)
+            command.process.send_signal(signal.SIGTERM)
+
+            def refused() -> bool:
+                try:
+                    connect(command.url).close()
+                except ConnectionRefusedError:
+                    return True
+                return False
+
+            until(refused)
+            assert command.process.poll() is None
+            taken.sendall(body[-1:])
+            assert taken.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert command.wait() == 0
+    assert command.rest == []
+
+
+def test_a_worker_that_cannot_make_its_application_says_so_and_is_not_started_anew(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: Settings) -> None:
+        raise MissingDependencyError("It needs another package.")
+
+    monkeypatch.setattr(run, "create_app", fail)
+    monkeypatch.setenv(run.VARIABLE, Settings(workers=2).model_dump_json())
+    try:
+        with pytest.raises(SystemExit) as end:
+            run.app_of_environment()
+    finally:
+        logging.captureWarnings(False)
+    assert end.value.code == STARTUP_FAILURE
+    expected = "MissingDependencyError: It needs another package."
+    assert [line.getMessage() for line in caplog.records] == [expected]
+    assert caplog.records[0].exc_info is None

@@ -2,23 +2,18 @@
 
 import json
 import logging
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from tests.server.live import Gate, until
+from tests.server.sockets import NEVER, connect, head, read_all
 
-from crossrank.server import connections
-from crossrank.server.bodies import parse
 from crossrank.server.dialects import by_path
 from crossrank.server.problems import RequestError
 from crossrank.server.serving import ServedModel
@@ -26,8 +21,6 @@ from crossrank.server.serving import ServedModel
 Small = Callable[..., str]
 JSON = {"content-type": "application/json"}
 ASK = {"query": "w1 w2", "documents": ["w1", "w2 w3"]}
-NEVER = 20
-"""Seconds after which a test that hangs fails."""
 
 
 def post(base: str, body: bytes | Iterator[bytes], path: str = "/v1/rerank") -> httpx.Response:
@@ -43,36 +36,13 @@ def reason(response: httpx.Response, status: int) -> str:
     return str(content["message"])
 
 
-def connect(base: str) -> socket.socket:
-    address = urlsplit(base)
-    return socket.create_connection((address.hostname, address.port), timeout=NEVER)
-
-
-def read_all(connection: socket.socket) -> bytes:
-    """Read until the server closes the connection."""
-    found = b""
-    while chunk := connection.recv(65536):
-        found += chunk
-    return found
-
-
-def head(length: int, path: str = "/v1/rerank") -> bytes:
-    lines = [
-        f"POST {path} HTTP/1.1",
-        "Host: localhost",
-        "Content-Type: application/json",
-        f"Content-Length: {length}",
-    ]
-    return "\r\n".join([*lines, "", ""]).encode()
-
-
 @pytest.fixture
 def threads() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(8) as pool:
         yield pool
 
 
-DEEP = 100_000
+DEEP = 90_000
 MALFORMED = {
     "nothing": (b"", "Expecting value"),
     "no JSON": (b"query=w1", "Expecting value"),
@@ -92,6 +62,10 @@ MALFORMED = {
     "a byte order mark": (b'\xef\xbb\xbf{"query": "w1"}', "BOM"),
     "nested": (b"[" * DEEP, "too deeply nested"),
     "nested in a field": (b'{"query":' * DEEP, "too deeply nested"),
+    "nested a little too deeply": (
+        b'{"query":' + b"[0," * 100 + b"0" + b"]" * 100 + b"}",
+        "nested",
+    ),
     "nested and closed": (b'{"query":' + b"[" * DEEP + b"]" * DEEP + b"}", "too deeply nested"),
 }
 
@@ -100,6 +74,34 @@ def test_bodies_that_are_no_json_object_get_400(small: Small) -> None:
     base = small()
     for name, (body, expected) in MALFORMED.items():
         assert expected in reason(post(base, body), 400), name
+
+
+def test_brackets_in_texts_are_texts(small: Small) -> None:
+    text = '["\\' + "[" * 200_000 + '\\"{'
+    body = {"query": "w1", "documents": [text, "w1"], "x": [[0]] * 200}
+    response = post(small(), json.dumps(body).encode())
+    assert response.status_code == 200, response.text
+    [found] = [e["document"]["text"] for e in response.json()["results"] if e["index"] == 0]
+    assert found == text
+
+
+def test_a_body_may_be_nested_to_a_depth_that_everything_bears(small: Small) -> None:
+    base = small()
+    for pad in (0, 200_000):  # parsed on a thread
+        for depth, status in ((97, 200), (98, 400), (950, 400)):  # in three others
+            body = '{"query": "w1", "pad": "%s", "documents": [{"text": "w1", "x": %s}]}'
+            nested = body % ("x" * pad, "[" * depth + "]" * depth)
+            assert post(base, nested.encode()).status_code == status, (pad, depth)
+
+
+def test_lists_that_would_fill_the_memory_get_413(small: Small) -> None:
+    base = small(max_documents=10)
+    documents = [{"text": "w1", "tags": [[]] * 97}] * 10
+    for extra, status in ((7, 200), (8, 413)):
+        body = {"query": "w1", "documents": documents, "x": [[]] * extra}
+        assert post(base, json.dumps(body).encode()).status_code == status, extra
+    message = reason(post(base, json.dumps(body).encode()), 413)
+    assert message.startswith("A body may have at most 1000 lists and objects, received 1001")
 
 
 WRONG: dict[str, dict[str, Any]] = {
@@ -260,35 +262,6 @@ def test_bodies_together_must_not_fill_the_memory(small: Small) -> None:
     assert post(base, body).status_code == 200
 
 
-UNFINISHED = b"POST /v1/rerank HTTP/1.1\r\nX: "
-
-
-@pytest.mark.parametrize(
-    ("sent", "more"),
-    [
-        (b"", b""),
-        (UNFINISHED, b"x"),
-        (b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" + UNFINISHED, b"x"),
-    ],
-    ids=["silent", "headers without end", "the same after an answer"],
-)
-def test_connections_on_which_no_request_comes_are_closed(
-    small: Small, sent: bytes, more: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connections, "IDLE_SECONDS", 0.2)
-    with connect(small()) as connection:
-        began = time.monotonic()
-        connection.sendall(sent)
-        connection.settimeout(0.05)
-        with suppress(ConnectionError):  # closed while sending
-            while time.monotonic() - began < NEVER:
-                connection.sendall(more)
-                with suppress(TimeoutError):
-                    if not connection.recv(65536):
-                        break
-    assert 0.15 < time.monotonic() - began < 5
-
-
 def waiting_pairs(base: str) -> float:
     text = httpx.get(f"{base}/metrics").text
     [line] = [line for line in text.splitlines() if line.startswith("crossrank_queue_pairs{")]
@@ -419,52 +392,3 @@ def test_unknown_paths_get_404_and_wrong_methods_405(small: Small) -> None:
         response = httpx.head(base + path)
         assert (response.status_code, response.content) == (200, b"")
     assert httpx.post(f"{base}/health").status_code == 405
-
-
-@pytest.mark.parametrize(
-    "sent",
-    [
-        b"\x00\x01\x02\x03" * 100,
-        b"GET /health HTTP/9.9\r\n\r\n",
-        b"POST /v1/rerank HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-        b"POST /v1/rerank HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
-        b"POST /v1/rerank HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"GET /none HTTP/1.1\r\nHost: [\r\nConnection: close\r\n\r\n",
-    ],
-)
-def test_no_http_at_all_gets_an_error_of_the_client(small: Small, sent: bytes) -> None:
-    base = small()
-    with connect(base) as connection:
-        connection.sendall(sent)
-        connection.shutdown(socket.SHUT_WR)
-        answer = read_all(connection)
-    assert not answer or answer.startswith(b"HTTP/1.1 4"), answer[:200]
-    assert httpx.get(f"{base}/health").status_code == 200
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.binary(max_size=200) | st.text(alphabet='{}[]":,\\u0dEe19.-+ntfNI \ud800', max_size=60))
-def test_parse_gives_an_object_or_refuses(body: bytes | str) -> None:
-    raw = body if isinstance(body, bytes) else body.encode("utf-8", "surrogatepass")
-    try:
-        found = parse(raw)
-    except RequestError:
-        return
-    assert parse(json.dumps(found).encode()) == found == json.loads(raw)
-
-
-def test_parse_reads_all_that_json_has() -> None:
-    value = {"a": [None, True, -0.5e-3, 10**300, {"": "\ud800\x00\N{SNOWMAN}"}], "b": {}, "\n": []}
-    assert parse(json.dumps(value).encode()) == value
-    assert (
-        parse(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))["a"][3] == 10**300
-    )
-
-
-def test_looking_for_a_key_that_is_there_twice_takes_no_time() -> None:
-    keys = [f'"{number}":0' for number in range(100_000)]
-    began = time.monotonic()
-    with pytest.raises(RequestError, match="'99999' is there twice"):
-        parse(("{" + ",".join([*keys, keys[-1]]) + "}").encode())
-    assert time.monotonic() - began < 5

@@ -3,24 +3,27 @@
 import json
 import logging
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from tests.server.live import live_server
+from tests.server.live import live_server, until
 
 from crossrank.server import app as application
-from crossrank.server.logs import JsonFormatter, logging_config
+from crossrank.server.logs import JsonFormatter, PlainFormatter, logging_config
 from crossrank.server.settings import Settings
 
 Small = Callable[..., str]
 ASK = {"query": "w1 secret", "documents": ["w1", "hidden " * 20]}
 
 
-def answered(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    """The lines of requests, as they are written."""
+def answered(caplog: pytest.LogCaptureFixture, count: int = 1) -> list[dict[str, Any]]:
+    """The lines of so many requests, as they are written: just after the answers."""
+    until(lambda: [line.message for line in caplog.records].count("answered") >= count)
     lines = [json.loads(JsonFormatter().format(line)) for line in caplog.records]
     return [line for line in lines if line["message"] == "answered"]
 
@@ -65,7 +68,7 @@ def test_refusals_say_what_kind_of_problem_and_nothing_that_was_sent(
     post(f"{base}/rerank", json={"query": {"secret": 1}, "texts": ["hidden"]})
     post(f"{base}/v1/rerank", content=b'{"secret": 1, "secret": 2}')
     post(f"{base}/v1/rerank", content=b'{"secret": ', headers={"content-type": "application/json"})
-    told = [(line["dialect"], line["status"], line["problem"]) for line in answered(caplog)]
+    told = [(line["dialect"], line["status"], line["problem"]) for line in answered(caplog, 4)]
     assert told == [
         ("jina", 404, "model_not_found"),
         ("tei", 422, "invalid"),
@@ -97,10 +100,11 @@ def test_probes_are_logged_only_when_something_is_wrong(
     for path in ("/health", "/ready", "/metrics"):
         httpx.get(base + path)
     httpx.get(f"{base}/a%0Ab%ff" + "x" * 500)
-    lines = [(line["path"][:5], line["status"], line["problem"]) for line in answered(caplog)]
+    found = answered(caplog, 2)
+    lines = [(line["path"][:5], line["status"], line["problem"]) for line in found]
     assert lines == [("/metr", 401, "unauthorized"), ("/a\nb\ufffd", 404, "not_found")]
     assert all("\n" not in JsonFormatter().format(line) for line in caplog.records)
-    assert max(len(line["path"]) for line in answered(caplog)) == 200
+    assert max(len(line["path"]) for line in found) == 200
 
 
 def test_an_exception_is_one_line_too() -> None:
@@ -119,6 +123,41 @@ def test_terminals_get_lines_for_people(monkeypatch: pytest.MonkeyPatch) -> None
     assert logging_config()["formatters"]["lines"]["()"].endswith("JsonFormatter")
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     assert logging_config()["formatters"]["lines"]["()"].endswith("PlainFormatter")
+
+
+def test_what_clients_send_begins_no_line_on_a_terminal_and_does_not_steer_it() -> None:
+    fields = {"path": "/x\n23:59:59 info: answered\x1b[2J\x07", "query": "caf\xe9 \ud800\x85"}
+    try:
+        raise ValueError("several\nlines\x1b[31m")
+    except ValueError as error:
+        caught = error
+    record = logging.LogRecord(
+        "x", logging.INFO, "", 0, "a\rb", None, (ValueError, caught, caught.__traceback__)
+    )
+    record.fields = fields
+    line, *traceback = PlainFormatter().format(record).split("\n")
+    assert line.partition(" ")[2] == (
+        r"info: a\rb path=/x\n23:59:59 info: answered\x1b[2J\x07 query=café \ud800\x85"
+    )
+    assert traceback[0] == "Traceback (most recent call last):"
+    assert traceback[-2:] == ["ValueError: several", r"lines\x1b[31m"]
+
+
+def test_other_loggers_write_json_too_where_something_is_wrong() -> None:
+    code = (
+        "import logging, logging.config\n"
+        "from crossrank.server.logs import logging_config\n"
+        "logging.config.dictConfig(logging_config())\n"
+        "logging.getLogger('asyncio').error('lost')\n"
+        "logging.getLogger('asyncio').info('chatter')\n"
+        "logging.getLogger('crossrank.x').info('ours')\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert [(line["level"], line["message"]) for line in lines] == [
+        ("error", "lost"),
+        ("info", "ours"),
+    ]
 
 
 def test_traces_have_a_span_for_each_request_and_each_of_its_stages(

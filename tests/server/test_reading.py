@@ -1,5 +1,6 @@
 """Long texts: cut as a request asks, or refused; counted either way."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -113,3 +114,24 @@ def test_chunks_leave_room_for_the_prompt(model: CrossEncoder) -> None:
     assert [pair.truncated_query + pair.truncated_document for pair in encoded] == [0] * len(
         encoded
     )
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [Reading(document_tokens=20), Reading(query_tokens=20), Reading(chunks=3)],
+    ids=["a document's first tokens", "a query's", "chunks"],
+)
+def test_of_a_long_text_no_more_is_tokenised_than_is_wanted(
+    model: CrossEncoder, reading: Reading
+) -> None:
+    """One document of megabytes must not keep other requests waiting for seconds."""
+    tokenizer = model.scorer().tokenizer
+    sentences = [f"Sentence {number} of a long text says nothing." for number in range(200_000)]
+    short, long = " ".join(sentences[:5000]), " ".join(sentences)
+    as_ever = cut([(short, short)], reading, tokenizer)
+    began = time.perf_counter()
+    found = cut([(long, long)], reading, tokenizer)
+    assert time.perf_counter() - began < 1
+    texts = [(query[:100], document[:2000]) for query, document in found.pairs]
+    assert texts == [(query[:100], document[:2000]) for query, document in as_ever.pairs]
+    assert found.unread[0] > 0

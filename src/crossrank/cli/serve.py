@@ -36,11 +36,12 @@ def serve(
         int | None, typer.Option(help="Port to listen on.", show_default="8000")
     ] = None,
     workers: Annotated[
-        int,
+        int | None,
         typer.Option(
-            min=1, help="Processes, each with the models; of several, one that dies comes back."
+            help="Processes, each with the models; of several, one that dies comes back.",
+            show_default="1",
         ),
-    ] = 1,
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -139,6 +140,7 @@ def serve(
         "cors_origins": cors_origin or None,
         "host": host,
         "port": port,
+        "workers": workers,
         "backend": backend,
         "precision": precision,
         "device": device,
@@ -162,7 +164,7 @@ def serve(
         require(package, extra="server")
     from crossrank.server.run import serve as run
 
-    run(config, flags, workers)
+    run(config, flags)
 
 
 def _print_new_key() -> None:

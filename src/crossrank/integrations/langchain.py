@@ -8,7 +8,7 @@ from typing import Any
 
 from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 from crossrank.cross_encoder import CrossEncoder
 
@@ -19,7 +19,7 @@ class CrossRankReranker(BaseDocumentCompressor):
     Each comes back as a copy whose metadata has its score as ``relevance_score``.
 
     Attributes:
-        model: A ``CrossEncoder``; the embedded model by default.
+        model: A ``CrossEncoder``, or the name of one; the embedded model by default.
         top_n: How many documents to keep; all where it is ``None``.
         min_score: Leave out documents that score less.
         options: Further arguments of ``CrossEncoder.rank``, e.g. ``long_documents="max"``.
@@ -33,10 +33,15 @@ class CrossRankReranker(BaseDocumentCompressor):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
-    model: Any = Field(default_factory=CrossEncoder)
+    model: Any = Field(default=None, validate_default=True)
     top_n: int | None = Field(default=3, ge=1)
     min_score: float | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("model")
+    @classmethod
+    def _load(cls, model: Any) -> CrossEncoder:
+        return model if isinstance(model, CrossEncoder) else CrossEncoder(model)
 
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None

@@ -17,7 +17,8 @@ class CrossRankPostprocessor(BaseNodePostprocessor):
     """Keeps the nodes that a cross-encoder finds most relevant, with its scores.
 
     Args:
-        model: A ``CrossEncoder``, or the name of one; the embedded model by default.
+        model: A ``CrossEncoder``, or the name of one; the embedded model by default. Only with a
+            name can the postprocessor be written down by ``to_dict`` and ``to_json``.
         top_n: How many nodes to keep.
         metadata_mode: Which metadata the model reads before a node's text; those meant for
             embeddings by default.
@@ -31,18 +32,38 @@ class CrossRankPostprocessor(BaseNodePostprocessor):
         'Paris is the capital.'
     """
 
+    model: str | None = None
     top_n: int = Field(default=3, ge=1)
     metadata_mode: MetadataMode = MetadataMode.EMBED
     _model: CrossEncoder = PrivateAttr()
+    _named: bool = PrivateAttr()
 
     def __init__(self, model: CrossEncoder | str | None = None, **fields: Any) -> None:
-        super().__init__(**fields)
-        self._model = model if isinstance(model, CrossEncoder) else CrossEncoder(model)
+        if isinstance(model, CrossEncoder):
+            super().__init__(**fields)
+            self._model, self._named = model, False
+        else:
+            fields["model"] = model
+            super().__init__(**fields)
+            self._model, self._named = CrossEncoder(model), True
 
     @classmethod
     def class_name(cls) -> str:
         """Name the class, as LlamaIndex stores it."""
         return "CrossRankPostprocessor"
+
+    def to_dict(self, **kwargs: Any) -> dict[str, Any]:
+        """Write the postprocessor down, as LlamaIndex stores it.
+
+        Raises:
+            InputError: It was given a loaded model, which has no name to write down.
+        """
+        if not self._named:
+            raise InputError(
+                "A CrossEncoder cannot be written down: pass the name of its model instead."
+            )
+        written: dict[str, Any] = super().to_dict(**kwargs)
+        return written
 
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None

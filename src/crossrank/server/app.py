@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -15,9 +16,10 @@ from crossrank.server.auth import ApiKeys, check_openness
 from crossrank.server.catalogue import add_catalogue
 from crossrank.server.dialects import DIALECTS, by_path
 from crossrank.server.handler import Handler, json_response, refusal
+from crossrank.server.hosts import ThisMachine
 from crossrank.server.metrics import CONTENT_TYPE, Metrics
 from crossrank.server.observing import REQUEST_ID, Observer, dialect_of
-from crossrank.server.openapi import add_schemas, describe
+from crossrank.server.openapi import add_schemas, describe, no_key, security
 from crossrank.server.playground import add_playground
 from crossrank.server.problems import STATUS, RequestError
 from crossrank.server.serving import ServedModels
@@ -81,6 +83,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     _add_metrics(app, models, metrics, handler)
     if settings.cors_origins:
         _allow_pages(app, settings.cors_origins)
+    if settings.api_keys is None and not settings.anonymous:
+        app.add_middleware(ThisMachine)
     app.add_middleware(Observer, metrics=metrics, tracer=tracer)  # around all others
     return app
 
@@ -120,19 +124,27 @@ def _add_probes(app: FastAPI, models: ServedModels) -> None:
         content = {"ready": models.ready, "models": models.names}
         return json_response(content, 200 if models.ready else 503)
 
-    for path, endpoint in (("/health", health), ("/ready", ready)):
-        app.add_api_route(path, endpoint, methods=["GET"])
+    later: dict[int | str, dict[str, Any]] = {503: {"description": "Not now."}}
+    for path, endpoint, responses in (("/health", health, None), ("/ready", ready, later)):
+        app.add_api_route(path, endpoint, methods=["GET"], responses=responses)
         app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
 
 
 def _add_metrics(app: FastAPI, models: ServedModels, metrics: Metrics, handler: Handler) -> None:
-    @app.get("/metrics", response_class=PlainTextResponse)
+    dialect = dialect_of("/metrics")
+
+    @app.get(
+        "/metrics",
+        response_class=PlainTextResponse,
+        responses=no_key(dialect),
+        openapi_extra=security(handler.keys is not None),
+    )
     async def prometheus(request: Request) -> Response:
         """Say what the server has measured, for Prometheus. Takes a key where others do."""
         try:
             handler.check_key(request)
         except RequestError as error:
-            return refusal(dialect_of("/metrics"), error, request.state.record)
+            return refusal(dialect, error, request.state.record)
         for served in models:
             metrics.queue(served)
         return Response(metrics.text(), media_type=CONTENT_TYPE)

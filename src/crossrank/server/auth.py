@@ -73,13 +73,17 @@ class ApiKeys:
             version = _version(self._path)
             if version == self._seen:
                 return
-            self._seen = version
-            self._hashes = _read(self._path)
-            LOGGER.info("read the API keys again")
-        except OSError:
+            hashes = _read(self._path)
+        except OSError as error:
+            if self._seen:
+                LOGGER.warning("The API keys stay as they are: %s", error)
             self._seen = ()  # tried again at the next request
         except InputError as error:
             LOGGER.warning("The API keys stay as they are: %s", error)
+            self._seen = version
+        else:
+            LOGGER.info("read the API keys again")
+            self._seen, self._hashes = version, hashes
 
 
 def check_openness(host: str, keys: Path | None, anonymous: bool) -> None:
@@ -88,15 +92,16 @@ def check_openness(host: str, keys: Path | None, anonymous: bool) -> None:
     Raises:
         InputError: The address is not this machine's own, and there are no keys.
     """
-    if keys is None and not anonymous and not _loopback(host):
+    if keys is None and not anonymous and not is_loopback(host):
         raise InputError(
             f"Listening on {host} without API keys lets anybody use the server who can reach it: "
             "name a file with --api-keys, or say --anonymous if that is wanted."
         )
 
 
-def _loopback(host: str) -> bool:
-    if host == "localhost":
+def is_loopback(host: str) -> bool:
+    """Say whether a name or an address is this machine's own."""
+    if host.lower() == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from email.message import Message
 from typing import Any, NoReturn
 
+import numpy as np
 from starlette.requests import Request
 
 from crossrank.server.problems import RequestError
@@ -18,6 +19,15 @@ MOST_BODIES = 10
 LARGE = 100_000
 """Bytes of a body from which on it is parsed on a thread, so that others need not wait."""
 
+DEEPEST = 100
+"""So many lists and objects may lie in each other."""
+
+CONTAINERS = 100
+"""Lists and objects that a body may have for each document of a request: in memory they take forty
+times what they take in the body."""
+
+_NO_MARKS = bytes(set(range(256)) - set(b'"[]{}'))
+
 
 class Bodies:
     """Reads the bodies of requests.
@@ -25,11 +35,13 @@ class Bodies:
     Args:
         most_bytes: Larger bodies are refused.
         seconds: Bodies that take longer to arrive are refused.
+        most_documents: How many documents a request may have.
     """
 
-    def __init__(self, most_bytes: int, seconds: float) -> None:
+    def __init__(self, most_bytes: int, seconds: float, most_documents: int) -> None:
         self._most_bytes = most_bytes
         self._seconds = seconds
+        self._most_containers = CONTAINERS * most_documents
         self._held = 0
 
     @asynccontextmanager
@@ -45,11 +57,18 @@ class Bodies:
         body = await self._collect(request)
         size = len(body)
         try:
-            value = parse(body) if size < LARGE else await asyncio.to_thread(parse, body)
+            if size < LARGE:
+                value = self._parse(body)
+            else:
+                value = await asyncio.to_thread(self._parse, body)
             del body
             yield value
         finally:
             self._held -= size
+
+    def _parse(self, body: bytes) -> dict[str, Any]:
+        _check_containers(body, self._most_containers)
+        return parse(body)
 
     async def _collect(self, request: Request) -> bytes:
         """Read a body; of one that is too large, as much again is read and thrown away.
@@ -117,6 +136,24 @@ def parse(body: bytes) -> dict[str, Any]:
         found = type(value).__name__
         raise RequestError("malformed", f"The body must be a JSON object, received {found}.")
     return value
+
+
+def _check_containers(body: bytes, most: int) -> None:
+    """Refuse lists and objects that would fill the memory, before they are made."""
+    if body.count(b"[") + body.count(b"{") <= DEEPEST:
+        return
+    plain = body.replace(rb"\\", b"").replace(rb"\"", b"")  # now any quote begins or ends a text
+    letters = np.frombuffer(plain.translate(None, _NO_MARKS), np.uint8)
+    outside = np.cumsum(letters == ord('"'), dtype=np.uint8) % 2 == 0
+    opened = ((letters == ord("[")) | (letters == ord("{"))) & outside
+    closed = ((letters == ord("]")) | (letters == ord("}"))) & outside
+    count = int(np.count_nonzero(opened))
+    if count > most:
+        raise RequestError(
+            "too_large", f"A body may have at most {most} lists and objects, received {count}."
+        )
+    if np.cumsum(opened.view(np.int8) - closed.view(np.int8), dtype=np.int32).max() > DEEPEST:
+        raise RequestError("malformed", f"The body is too deeply nested: {DEEPEST} is the most.")
 
 
 def _too_large(most_bytes: int) -> RequestError:

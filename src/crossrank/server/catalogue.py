@@ -11,6 +11,7 @@ from crossrank.server.dialects.infinity import Infinity
 from crossrank.server.dialects.jina import Jina
 from crossrank.server.dialects.tei import TEI
 from crossrank.server.handler import Handler
+from crossrank.server.openapi import no_key, security
 from crossrank.server.serving import ServedModels
 from crossrank.server.settings import Settings
 
@@ -128,8 +129,6 @@ def add_catalogue(app: FastAPI, settings: Settings, models: ServedModels, handle
             path,
             handler.listing(dialect, answer),
             name=path,
-            responses={
-                200: {"model": answer.__annotations__["return"]},
-                401: {"model": dialect.problem, "description": "An API key is required."},
-            },
+            responses={200: {"model": answer.__annotations__["return"]}, **no_key(dialect)},
+            openapi_extra=security(handler.keys is not None),
         )

@@ -1,21 +1,30 @@
-"""Connections on which nothing is asked: uvicorn would keep them as long as bytes trickle in."""
+"""Connections whose clients cannot hold memory or the server's time, whatever they do.
+
+HTTP is read by h11, as its heads have a limit, and it leaves alone who offers another protocol.
+"""
 
 import asyncio
 from functools import partial
 from typing import Any
 
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 IDLE_SECONDS = 10.0
 """So long a connection may take to bring the headers of its first or next request; twice that
 after an answer."""
 
+READ_BYTES = 16_384
+"""What is read of a connection before others have their turn: a body in chunks of one byte takes
+long to read."""
 
-class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # whichever is installed
-    """A connection that is closed when no request comes."""
+
+class Connection(H11Protocol, asyncio.BufferedProtocol):
+    """A connection that is closed when no request comes, and cut off when no answer is read."""
 
     def connection_made(self, transport: Any) -> None:
         """Begin to watch."""
+        self._read = bytearray(READ_BYTES)
         super().connection_made(transport)
         self._watch(busy=True)
 
@@ -24,11 +33,37 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # whichev
         self._alarm.cancel()
         super().connection_lost(error)
 
-    def _watch(self, *, busy: bool, last: object = None) -> None:
-        """Close the connection if it was idle the last time, too, and nothing was asked since."""
-        idle = self.cycle is None or self.cycle.response_complete
-        if idle and not busy and self.cycle is last:
+    def get_buffer(self, _: int) -> bytearray:
+        """Say where to put what is read."""
+        return self._read
+
+    def buffer_updated(self, size: int) -> None:
+        """Take what was read."""
+        self.data_received(bytes(self._read[:size]))
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP; behind an answer there is nothing to refuse."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
             self.transport.close()
+
+    def _should_upgrade(self) -> bool:
+        """Go on in HTTP/1.1, as anybody may who is offered another protocol."""
+        return False
+
+    def _watch(self, *, busy: bool, last: object = None, unread: int = 0) -> None:
+        """Close the connection if it was idle the last time, too, and nothing was asked since.
+
+        The same if nothing of the answers was read since; the next time it is cut off.
+        """
+        waiting = self.transport.get_write_buffer_size()
+        stuck = 0 < unread <= waiting
+        if stuck and self.transport.is_closing():
+            self.transport.abort()
             return
-        again = partial(self._watch, busy=not idle, last=self.cycle)
+        idle = self.cycle is None or self.cycle.response_complete
+        if stuck or (idle and not busy and self.cycle is last):
+            self.transport.close()
+        again = partial(self._watch, busy=not idle, last=self.cycle, unread=waiting)
         self._alarm: asyncio.TimerHandle = self.loop.call_later(IDLE_SECONDS, again)

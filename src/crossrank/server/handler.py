@@ -41,7 +41,9 @@ class Handler:
         self.settings = settings
         self.models = models
         self.keys = keys
-        self.bodies = Bodies(settings.max_body_bytes, settings.body_timeout_s)
+        self.bodies = Bodies(
+            settings.max_body_bytes, settings.body_timeout_s, settings.max_documents
+        )
         self.active = 0
 
     def endpoint(self, dialects: list[Dialect[Any]]) -> Callable[[Request], Awaitable[Response]]:

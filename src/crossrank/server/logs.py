@@ -53,12 +53,21 @@ class PlainFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(lower)s: %(message)s%(rest)s", datefmt="%H:%M:%S")
 
-    def format(self, record: logging.LogRecord) -> str:
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  its name in logging
         """Write a line."""
         fields = getattr(record, "fields", {})
         record.lower = record.levelname.lower()
         record.rest = "".join(f" {key}={value}" for key, value in fields.items())
-        return super().format(record)
+        return _printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  its name in logging
+        """Write a traceback."""
+        return "\n".join(map(_printable, super().formatException(ei).split("\n")))
+
+
+def _printable(text: str) -> str:
+    """Escape what would begin a line or steer a terminal: clients choose paths and queries."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def logging_config() -> dict[str, Any]:
@@ -76,6 +85,7 @@ def logging_config() -> dict[str, Any]:
                 "stream": "ext://sys.stderr",
             }
         },
+        "root": {"handlers": ["stderr"], "level": "WARNING"},
         "loggers": {
             "crossrank": ours,
             "py.warnings": ours,

@@ -1,5 +1,6 @@
 """Middleware around everything: ids, log, metrics, traces, and the answer when all else fails."""
 
+import asyncio
 import time
 from typing import Any
 
@@ -53,15 +54,19 @@ class Observer:
                 message["headers"] = [*message.get("headers", []), identity]
             await send(message)
 
+        async def refuse(problem: RequestError) -> None:
+            response = refusal(_dialect(record), problem, record)
+            if not record.status:
+                await response(scope, receive, noting)
+
         try:
             await self._app(scope, receive, noting)
+        except asyncio.CancelledError:  # by uvicorn, which stops and has waited long enough
+            await refuse(RequestError("stopping", "The server stops and could not answer in time."))
         except Exception as error:  # noqa: BLE001  whatever it is, the server goes on
-            record.problem = "failed"
             log_failure(record, error)
-            if not record.status:
-                message = f"The server could not answer: its log says why, under {record.id}."
-                problem = RequestError("failed", message)
-                await refusal(_dialect(record), problem, record)(scope, receive, noting)
+            message = f"The server could not answer: its log says why, under {record.id}."
+            await refuse(RequestError("failed", message))
         finally:
             record.ended = time.perf_counter()
             self._told(record)

@@ -16,6 +16,7 @@ MEANINGS: dict[Kind, str] = {
     "invalid": "A field is missing, of the wrong type, or cannot be used.",
     "unauthorized": "An API key is required.",
     "model_not_found": "There is no such model.",
+    "misdirected": "The server answers this machine alone, and the name asked for is another's.",
     "slow": "The body arrived too slowly.",
     "too_large": "The body is too large, has too many documents, or a text that may not be cut.",
     "unsupported_media": "The body is not application/json in UTF-8.",
@@ -61,8 +62,18 @@ def describe(dialects: list[Dialect[Any]], *, keys: bool) -> dict[str, Any]:
             },
             **_refusals(dialects),
         },
-        "security": [{"key": []}] if keys else [],
+        **security(keys),
     }
+
+
+def security(keys: bool) -> dict[str, Any]:
+    """Say whether a path takes a key, in what OpenAPI calls an operation."""
+    return {"security": [{"key": []}] if keys else []}
+
+
+def no_key(dialect: Dialect[Any]) -> dict[int | str, dict[str, Any]]:
+    """Describe what a path answers whose only problem can be the key."""
+    return {401: _refusal([(dialect, RequestError("unauthorized", MEANINGS["unauthorized"]))])}
 
 
 def add_schemas(app: FastAPI, dialects: Iterable[Dialect[Any]]) -> None:

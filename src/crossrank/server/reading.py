@@ -42,7 +42,8 @@ class Pieces:
     Attributes:
         pairs: The pieces of all pairs, one after the other.
         starts: Where the pieces of each pair begin.
-        unread: Tokens of each pair that are in none of its pieces.
+        unread: Tokens of each pair that are in none of its pieces; of a text that is much longer
+            than these, only some.
     """
 
     pairs: Sequence[AnyPair]
@@ -139,7 +140,7 @@ def _first(text: str, tokens: int | None, tokenizer: PairTokenizer) -> tuple[str
     # What is longer than the model's limit is cut to the same tokens anyway.
     if tokens is None or tokens >= tokenizer.max_length:
         return text, 0
-    offsets = tokenizer.offsets(text)
+    offsets = tokenizer.first_offsets(text, tokens)
     if len(offsets) <= tokens:
         return text, 0
     return text[: int(offsets[tokens - 1, 1])], len(offsets) - tokens
@@ -149,7 +150,9 @@ def _chunks(document: str, most: int, room: int, tokenizer: PairTokenizer) -> tu
     """Cut a document into chunks; count the tokens behind the last one."""
     if most == 1:
         return [document], 0
-    offsets = tokenizer.offsets(document)
+    offsets = tokenizer.first_offsets(document, most * room)
+    if len(offsets) > most * room:
+        document = document[: int(offsets[-1, 1])]  # what is behind it takes time, and is not read
     spans = split(document, offsets, window=room, stride=room)[:most]
     end = spans[-1][1]
     return [document[a:b] for a, b in spans], int((offsets[:, 0] >= end).sum())

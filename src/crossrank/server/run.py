@@ -39,13 +39,12 @@ SILENT_SECONDS = 15
 """After which a worker that says nothing counts as dead."""
 
 
-def serve(config: Path | None, flags: Mapping[str, Any], workers: int) -> None:
+def serve(config: Path | None, flags: Mapping[str, Any]) -> None:
     """Serve until told to stop, and answer first what was taken.
 
     Args:
         config: Settings in TOML.
         flags: Settings that win over all others; ``None`` where one was not given.
-        workers: Processes.
 
     Raises:
         InputError: A setting cannot be used, or the port is not free.
@@ -61,18 +60,26 @@ def serve(config: Path | None, flags: Mapping[str, Any], workers: int) -> None:
         logging.config.dictConfig(logging_config())
         logging.captureWarnings(True)
         LOGGER.info("loading", extra={"fields": {"models": list(settings.models)}})
-        if workers == 1:
+        if settings.workers == 1:
             _serve_here(settings, listener)
         else:
-            _serve_with_workers(settings, listener, workers)
+            _serve_with_workers(settings, listener)
     LOGGER.info("stopped")
 
 
 def app_of_environment() -> ASGIApp:
-    """Make the application in a process that ``serve`` started."""
+    """Make the application in a process that ``serve`` started.
+
+    Raises:
+        SystemExit: It cannot be made: then no process can make it, and all stop.
+    """
     logging.captureWarnings(True)
     Thread(target=_leave_with_supervisor, daemon=True).start()
-    app = create_app(Settings(**json.loads(os.environ[VARIABLE])))
+    try:
+        app = create_app(Settings(**json.loads(os.environ[VARIABLE])))
+    except Exception as error:
+        LOGGER.error("%s: %s", type(error).__name__, error)
+        raise SystemExit(STARTUP_FAILURE) from error
 
     async def plain(scope: Scope, receive: Receive, send: Send) -> None:
         async def shorten(message: Message) -> None:
@@ -107,7 +114,7 @@ def _serve_here(settings: Settings, listener: socket.socket) -> None:
         runner.run(run())
 
 
-def _serve_with_workers(settings: Settings, listener: socket.socket, workers: int) -> None:
+def _serve_with_workers(settings: Settings, listener: socket.socket) -> None:
     for source in settings.models.values():
         # Found here, an error is the caller's, and only one process downloads.
         locate(
@@ -118,10 +125,9 @@ def _serve_with_workers(settings: Settings, listener: socket.socket, workers: in
         )
     os.environ[VARIABLE] = settings.model_dump_json()
     name = f"{__name__}:{app_of_environment.__name__}"
-    config = uvicorn.Config(name, factory=True, workers=workers, **_options())
+    config = uvicorn.Config(name, factory=True, workers=settings.workers, **_options())
     with share_between_workers():
         supervisor = _Supervisor(config, [listener])
-        _say_address(listener)
         supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         raise CrossRankError("The workers could not start: their log says why.")
@@ -130,9 +136,23 @@ def _serve_with_workers(settings: Settings, listener: socket.socket, workers: in
 
 
 class _Supervisor(Multiprocess):
-    """Keeps workers alive, and remembers Ctrl-C."""
+    """Keeps workers alive, says when the first one answers, and remembers Ctrl-C."""
 
     interrupted = False
+    ready = False
+
+    def keep_subprocess_alive(self) -> None:
+        """Start those anew that died."""
+        super().keep_subprocess_alive()
+        if not self.ready and any(process.is_ready() for process in self.processes):
+            self.ready = True
+            _say_address(self.sockets[0])
+
+    def terminate_all(self) -> None:
+        """Stop; as long as one process has the socket, clients could connect in vain."""
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
 
     def handle_int(self) -> None:
         """Stop."""

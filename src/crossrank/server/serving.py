@@ -134,9 +134,7 @@ class ServedModel:
             with stage(stages, "compute"):
                 logits = await self.queue.score(waiting)
         with stage(stages, "finish"):
-            scored: Scored = await self._on_thread(
-                partial(self.scorer.finish, window, logits, options)
-            )
+            scored: Scored = await self._on_thread(self.scorer.finish, window, logits)
         best = pieces.best(scored.logits)
         return Answer(
             logits=best,

@@ -1,8 +1,9 @@
 """What a server is told: by flags, by variables ``CROSSRANK_SERVER_...``, by a TOML file."""
 
+import os
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import (
@@ -16,6 +17,11 @@ from pydantic_settings import (
 from crossrank.errors import InputError
 from crossrank.server.problems import first_fault
 
+PREFIX = "CROSSRANK_SERVER_"
+"""Of the variables."""
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
 
 class Settings(BaseSettings):
     """Settings of the server: what ``crossrank serve --help`` says of the flags of these names.
@@ -28,12 +34,13 @@ class Settings(BaseSettings):
         10
     """
 
-    model_config = SettingsConfigDict(env_prefix="CROSSRANK_SERVER_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     models: dict[str, str] = {"default": "default"}
     aliases: dict[str, str] = {}
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    workers: int = Field(default=1, ge=1)
     backend: str = "auto"
     precision: str = "auto"
     device: str | None = None
@@ -43,8 +50,8 @@ class Settings(BaseSettings):
     max_queue: int = Field(default=20_000, ge=1)
     max_requests: int = Field(default=256, ge=1)
     max_wait_ms: float = Field(default=0.0, ge=0, le=1000)
-    timeout_s: float = Field(default=60.0, gt=0)
-    body_timeout_s: float = Field(default=10.0, gt=0)
+    timeout_s: Seconds = 60.0
+    body_timeout_s: Seconds = 10.0
     api_keys: Path | None = None
     anonymous: bool = False
     cors_origins: list[str] = []
@@ -53,6 +60,18 @@ class Settings(BaseSettings):
     tracing: bool = False
 
     files: ClassVar[tuple[Path, ...]] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _variables_are_known(cls, values: Any) -> Any:
+        for variable in os.environ:
+            name = variable.lower()
+            if name.startswith(PREFIX.lower()) and name[len(PREFIX) :] not in cls.model_fields:
+                near = _nearest(name[len(PREFIX) :])
+                raise ValueError(
+                    f"there is no variable {variable}; the nearest is {PREFIX}{near.upper()}"
+                )
+        return values
 
     @model_validator(mode="after")
     def _names_are_clear(self) -> Self:
@@ -108,6 +127,9 @@ class Settings(BaseSettings):
 def _told(error: ValidationError) -> str:
     name, fault = first_fault(error)
     if fault["type"] == "extra_forbidden":
-        near = get_close_matches(name, Settings.model_fields, n=1, cutoff=0.0)
-        return f"There is no setting {name}: did you mean {near[0]}?"
+        return f"There is no setting {name}: did you mean {_nearest(name)}?"
     return f"The setting {name}: {fault['msg']}." if name else f"The settings: {fault['msg']}."
+
+
+def _nearest(name: str) -> str:
+    return get_close_matches(name, Settings.model_fields, n=1, cutoff=0.0)[0]
