@@ -122,6 +122,9 @@ class PairTokenizer:
         max_length: Longest sequence in tokens, special tokens included. May be changed later.
         truncation: What is cut when a pair is longer.
 
+    Attributes:
+        cuts_left: Whether it is the beginning of a text that is cut.
+
     Raises:
         ModelFileError: The file is missing or damaged.
         UnsupportedModelError: The tokenizer's pair form is unknown.
@@ -141,7 +144,7 @@ class PairTokenizer:
             )
         self.tokenizer = _load(file)
         saved = self.tokenizer.truncation or {}
-        self._cuts_left = (template.truncation_side or saved.get("direction")) == "left"
+        self.cuts_left = (template.truncation_side or saved.get("direction")) == "left"
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
         self.template = template
@@ -263,13 +266,13 @@ class PairTokenizer:
         parts: list[list[int]] = []
         total = 0
         pieces = list(_pieces(replace_surrogates(text)))
-        for piece in reversed(pieces) if self._cuts_left else pieces:
+        for piece in reversed(pieces) if self.cuts_left else pieces:
             ids = self.tokenizer.encode(piece, add_special_tokens=False).ids
             parts.append(ids)
             total += len(ids)
             if wanted is not None and total > wanted:
                 break
-        if self._cuts_left:
+        if self.cuts_left:
             parts.reverse()
         return np.array([token for ids in parts for token in ids], dtype=np.int32)
 
@@ -294,7 +297,7 @@ class PairTokenizer:
         return Encoded(ids, start, len(query) - keep_query, len(document) - keep_document)
 
     def _cut(self, ids: Ids, keep: int) -> Ids:
-        return ids[max(0, len(ids) - keep) :] if self._cuts_left else ids[:keep]
+        return ids[max(0, len(ids) - keep) :] if self.cuts_left else ids[:keep]
 
     def _kept(self, query: int, document: int, room: int) -> tuple[int, int]:
         """How many tokens of each text fit, as Hugging Face's ``tokenizers`` would cut them."""

@@ -67,6 +67,15 @@ def test_only_what_the_model_reads_is_explained(constant: CrossEncoder) -> None:
     assert found.logit == pytest.approx(float(constant.predict(("w1", document))))
 
 
+def test_what_is_cut_at_its_beginning_is_refused(tmp_path: Path) -> None:
+    folder = make_model(tmp_path / "constant")
+    side = {"truncation_side": "left"}
+    with CrossEncoder(folder, backend="constant", processor_kwargs=side) as model:  # type: ignore[arg-type]
+        assert model.explain("w1", "w1 w2").logit == pytest.approx(2 / 3)
+        with pytest.raises(InputError, match=r"cuts the beginning of texts.* 2 tokens do not fit"):
+            model.explain("w1", "w2 " * 12 + "w1 w1")
+
+
 def test_a_query_that_is_cut_stays_cut(constant: CrossEncoder) -> None:
     # Ten and nine tokens: seven of the query are read, with more room it would be eight.
     pair = ("w1 " * 7 + "w2 w2 w2", "w2 " * 9)

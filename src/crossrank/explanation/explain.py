@@ -61,6 +61,9 @@ def explain_pair(
         wanted: How.
         prompt: Put before the query.
         finish: Makes scores of logits ``[pairs, labels]``.
+
+    Raises:
+        InputError: It cannot be explained so, or the model reads only the end of a text.
     """
     wanted.check(scorer.spec.num_labels)
     query, document = check_pair(pair, 0)
@@ -120,6 +123,12 @@ def _read(tokenizer: PairTokenizer, query: str, document: str, prompt: str | Non
         if size >= len(document) or encoded.truncated_document > tokenizer.max_length:
             break
         size *= 2
+    if tokenizer.cuts_left and encoded.truncated_query + encoded.truncated_document:
+        raise InputError(
+            "This model cuts the beginning of texts, and only what is cut at the end can be "
+            f"explained: {encoded.truncated_query + encoded.truncated_document} tokens do not fit. "
+            "Shorten the texts."
+        )
     return (
         _beginning(tokenizer, query, encoded.truncated_query),
         _beginning(tokenizer, part, encoded.truncated_document),
