@@ -62,7 +62,7 @@ def read_spec(
     if num_labels is not None and num_labels < 1:
         raise InputError(f"num_labels must be at least 1, received {num_labels}.")
     modules = read_modules(folder)
-    home = _transformer_folder(folder, modules)
+    home = transformer_folder(folder, modules)
     transformer = _read_optional(home / "sentence_bert_config.json") if modules else {}
     if new_head and _is_bi_encoder(folder, modules):
         folder, modules = home, []
@@ -132,7 +132,7 @@ def read_kind(folder: Path) -> Kind:
         UnsupportedModelError: The architecture is not supported.
     """
     modules = read_modules(folder)
-    return _kind(read_json(_transformer_folder(folder, modules) / "config.json"), modules)
+    return _kind(read_json(transformer_folder(folder, modules) / "config.json"), modules)
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -203,7 +203,13 @@ def _is_bi_encoder(folder: Path, modules: list[dict[str, Any]]) -> bool:
     return not scores and any(entry["type"].endswith(".Pooling") for entry in modules)
 
 
-def _transformer_folder(folder: Path, modules: list[dict[str, Any]]) -> Path:
+def transformer_folder(folder: Path, modules: list[dict[str, Any]]) -> Path:
+    """Find where the transformer of a model lies: its configuration and its tokenizer.
+
+    Args:
+        folder: The model's.
+        modules: What ``read_modules`` says of it.
+    """
     home = folder / modules[0]["path"] if modules else folder
     return home if (home / "config.json").is_file() else folder
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from crossrank.errors import InputError
 from crossrank.models.calibrations import FILE as CALIBRATION
 from crossrank.models.files import companions, list_names, weight_files
-from crossrank.models.reading import read_json, read_modules
+from crossrank.models.reading import read_json, read_modules, transformer_folder
 from crossrank.models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -108,18 +108,12 @@ def _copy(spec: ModelSpec, folder: Path, weights: bool) -> None:
     for name in _names(spec, weights):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(spec.folder / name, folder / name)
-    home = _transformer_folder(folder)
+    home = transformer_folder(folder, read_modules(folder))
     _change_json(home / "tokenizer_config.json", model_max_length=spec.max_length)
     if (home / _TRANSFORMER).exists():  # its length is the one that counts
         _change_json(home / _TRANSFORMER, max_seq_length=spec.max_length)
     if not (home / "tokenizer.json").exists():
         shutil.copyfile(spec.tokenizer_file, home / "tokenizer.json")
-
-
-def _transformer_folder(folder: Path) -> Path:
-    modules = read_modules(folder)
-    home = folder / modules[0]["path"] if modules else folder
-    return home if (home / "config.json").exists() else folder
 
 
 def _names(spec: ModelSpec, weights: bool) -> list[str]:
