@@ -224,7 +224,7 @@ def _clear_errors(repo_id: str, revision: str | None) -> Iterator[None]:
         raise ModelNotFoundError(
             f"{repo_id} is not among the downloaded models, and the network may not be used or "
             "does not answer. Load it once with a network, name a folder that holds the model, or "
-            "use the embedded model: CrossEncoder()."
+            'use an embedded model: CrossEncoder() or CrossEncoder("small").'
         ) from error
     except errors.HfHubHTTPError as error:
         raise ModelNotFoundError(f"{repo_id} cannot be downloaded: {error}") from error

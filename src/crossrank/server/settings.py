@@ -128,7 +128,8 @@ def _told(error: ValidationError) -> str:
     name, fault = first_fault(error)
     if fault["type"] == "extra_forbidden":
         return f"There is no setting {name}: did you mean {_nearest(name)}?"
-    return f"The setting {name}: {fault['msg']}." if name else f"The settings: {fault['msg']}."
+    reason = fault["msg"].removeprefix("Value error, ")  # which pydantic puts before those of ours
+    return f"The setting {name}: {reason}." if name else f"The settings: {reason}."
 
 
 def _nearest(name: str) -> str:
