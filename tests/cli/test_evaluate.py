@@ -123,6 +123,14 @@ def test_files_are_written_when_nobody_reads(
     assert [file for file in files if not file.is_file()] == []
 
 
+def test_what_was_measured_is_told_when_it_cannot_be_written(
+    invoke: Invoke, model: list[str], collection: Path
+) -> None:
+    result = invoke("evaluate", collection, *model, "--measure", "RR", "--report", "/proc/a.html")
+    assert (result.exit_code, "Error: " in result.stderr) == (1, True)
+    assert [row[4] for row in rows(result.stdout, "RR")] == ["1.0000", "1.0000"]
+
+
 def test_depths(invoke: Invoke, model: list[str], collection: Path) -> None:
     result = invoke("evaluate", collection, *model, "--measure", "RR", "--depth", "3,1,2")
     table = {

@@ -133,10 +133,12 @@ def evaluate(
 
 def _tell(report: "Report", page: Path | None, machine: Path | None) -> None:
     """Write a report, then print all of it but the queries: who reads may leave early."""
-    write_reports(report, page, machine)
-    for name, section in report.sections.items():
-        if name != "queries":
-            print_section(section, WIDTH)
+    try:
+        write_reports(report, page, machine)
+    finally:  # what was measured is told, also when it cannot be written
+        for name, section in report.sections.items():
+            if name != "queries":
+                print_section(section, WIDTH)
 
 
 def _depths(text: str) -> list[int]:

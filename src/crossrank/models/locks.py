@@ -32,6 +32,8 @@ def open_alone(path: Path, worked_on: Path | None = None) -> BinaryIO:
                 f"{worked_on or path} must be written by one process, and another one is at it. "
                 "Wait for it, or name another output."
             ) from error
+        except OSError:
+            pass  # some network disks have no locks
     return file
 
 

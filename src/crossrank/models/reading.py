@@ -27,7 +27,10 @@ from crossrank.tokenization import PairTemplate, Template, TruncationSide
 _OPTIONS = ("model_max_length", "chat_template", "truncation_side")
 """What ``processor_kwargs`` may hold."""
 
-_WITHOUT_EFFECT = ("clean_up_tokenization_spaces", "padding_side", "use_fast")
+_WITHOUT_EFFECT = (
+    *("clean_up_tokenization_spaces", "legacy", "padding", "padding_side", "truncation"),
+    *("trust_remote_code", "use_fast"),
+)
 """What it may hold for the sake of sentence-transformers' users; scores do not depend on it."""
 
 
