@@ -57,6 +57,8 @@ def test_connections_on_which_no_request_comes_are_closed(
         b"POST /v1/rerank HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
         b"POST /v1/rerank HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
         b"POST /v1/rerank HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /v1/rerank HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
         b"GET /none HTTP/1.1\r\nHost: [\r\nConnection: close\r\n\r\n",
     ],
@@ -169,3 +171,41 @@ def test_an_answer_that_is_read_slowly_comes_whole(
             answer += chunk
             time.sleep(0.01)
     assert answer.count(b"\\u2603") == 1_500_000
+
+
+def test_a_body_of_two_lengths_ends_the_connection(small: Small) -> None:
+    """Whoever stands before the server may have seen one request where it sees two."""
+    ask = head(500).removesuffix(b"\r\n") + b"Transfer-Encoding: chunked\r\n\r\n"
+    body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(ASK), ASK)
+    with connect(small()) as connection:
+        connection.sendall(ask + body + b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answers = read_all(connection)
+    assert answers.startswith(b"HTTP/1.1 400 ")
+    assert answers.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        (b"http://localhost/health", b"200"),
+        (b"HTTP://127.0.0.1:1/health?x=1", b"200"),
+        (b"http://localhost", b"200"),
+        (b"http://localhost/none", b"404"),
+        (b"http://evil.example/health", b"421"),
+    ],
+)
+def test_a_target_may_be_an_address(small: Small, target: bytes, status: bytes) -> None:
+    """As those send it who take the server for a proxy; it counts instead of ``Host``."""
+    with connect(small()) as connection:
+        connection.sendall(b"GET %s HTTP/1.1\r\nHost: localhost\r\n" % target)
+        connection.sendall(b"Connection: close\r\n\r\n")
+        assert read_all(connection).startswith(b"HTTP/1.1 " + status)
+
+
+def test_empty_lines_before_a_request_are_passed_over(small: Small) -> None:
+    ask = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with connect(small()) as connection:
+        for _ in range(2):
+            connection.sendall(b"\r\n")
+            connection.sendall(b"\r\n" + ask)
+            assert read_answer(connection).startswith(b"HTTP/1.1 200 ")

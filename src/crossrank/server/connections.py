@@ -19,12 +19,52 @@ READ_BYTES = 16_384
 long to read."""
 
 
+class Requests(h11.Connection):
+    """Reads requests as RFC 9112 has it where h11 does not."""
+
+    def receive_data(self, data: bytes) -> None:
+        """Take what came; empty lines before a request mean nothing (section 2.2)."""
+        if self.their_state is h11.IDLE and not self.trailing_data[0]:
+            kept = data.lstrip(b"\r\n")
+            if data and not kept:
+                return  # nothing at all would mean that the client has gone
+            data = kept
+        super().receive_data(data)
+
+    def next_event(self) -> Any:
+        """Give what came, a request with the path alone for its target."""
+        event = super().next_event()
+        if not isinstance(event, h11.Request):
+            return event
+        names = {name for name, _ in event.headers}
+        if {b"content-length", b"transfer-encoding"} <= names:
+            # A proxy may go by the other one, and see two requests where this is one (6.1).
+            raise h11.RemoteProtocolError("a body must have one length")
+        return _with_path_alone(event)
+
+
+def _with_path_alone(request: h11.Request) -> h11.Request:
+    """Take scheme and host off a target; that host counts, whatever ``Host`` says (3.2.2)."""
+    scheme, _, rest = request.target.partition(b"://")
+    if scheme.lower() not in (b"http", b"https"):
+        return request
+    host, slash, path = rest.partition(b"/")
+    others = [(name, value) for name, value in request.headers if name != b"host"]
+    return h11.Request(
+        method=request.method,
+        target=b"/" + path if slash else b"/",
+        headers=[(b"host", host), *others],
+        http_version=request.http_version,
+    )
+
+
 class Connection(H11Protocol, asyncio.BufferedProtocol):
     """A connection that is closed when no request comes, and cut off when no answer is read."""
 
     def connection_made(self, transport: Any) -> None:
         """Begin to watch."""
         self._read = bytearray(READ_BYTES)
+        self.conn = Requests(h11.SERVER)
         super().connection_made(transport)
         self._watch(busy=True)
 
