@@ -91,10 +91,12 @@ def test_a_full_disk_keeps_the_checkpoints_that_are_whole(
     assert [path.name for path in out.glob("checkpoint-*")] == ["checkpoint-1"]
 
 
+@pytest.mark.parametrize("batch", [4, 5], ids=["even batches", "a short one"])
 def test_two_processes_compute_what_one_does_in_two_goes(
-    tiny: Path, triples: Any, saved: Path, tmp_path: Path
+    tiny: Path, triples: Any, saved: Path, tmp_path: Path, batch: int
 ) -> None:
     options = {"max_steps": 4, "save_strategy": "no", "logging_strategy": "no", "optim": "sgd"}
+    options |= {"per_device_train_batch_size": batch}
     alone = runs.make_trainer(
         tiny, triples, tmp_path / "one", gradient_accumulation_steps=2, **options
     )

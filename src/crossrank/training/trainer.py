@@ -173,8 +173,10 @@ class CrossEncoderTrainer(Trainer):
         name, batch = inputs
         batch = batch.to(self.args.device)
         objective = self.objectives[name]
-        # Of all rows of an optimizer step, however they lie in batches.
-        share = len(batch) / int(num_items_in_batch or len(batch))
+        # Of all rows of an optimizer step, however they lie in batches and processes, of which the
+        # gradients are averaged.
+        rows = self.args.world_size * len(batch)
+        share: float = rows / int(num_items_in_batch or rows)
         step = Step(
             score=self.scorer,
             loss=objective,
@@ -284,7 +286,8 @@ class CrossEncoderTrainer(Trainer):
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> int:
         """Losses are means over queries: it is these that are counted, not tokens."""
-        return sum(len(batch) for _, batch in batch_samples)
+        rows = torch.tensor(sum(len(batch) for _, batch in batch_samples), device=device)
+        return int(self.accelerator.reduce(rows, "sum"))
 
     def _clip_grad_norm(self, model: nn.Module) -> Any:
         norm = super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]
