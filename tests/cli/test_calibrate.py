@@ -225,6 +225,16 @@ def test_it_is_saved_when_nobody_reads(mine: list[str], file: Path, tmp_path: Pa
     assert (process.returncode, len(list((tmp_path / "out").glob("calibration*")))) == (0, 1)
 
 
+def test_what_was_measured_is_told_when_it_cannot_be_written(
+    invoke: Invoke, mine: list[str], file: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    result = invoke("calibrate", file, *mine, "--out", folder, "--report", "/proc/page.html")
+    assert (result.exit_code, "Error: " in result.stderr) == (1, True)
+    assert "NLL" in result.stdout
+    assert len(list(folder.glob("calibration*"))) == 1
+
+
 def test_several_labels(invoke: Invoke, tmp_path: Path, file: Path) -> None:
     folder = make_model(tmp_path / "two", labels=2)
     result = invoke("calibrate", file, "--model", folder, "--backend", "constant")

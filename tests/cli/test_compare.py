@@ -181,6 +181,14 @@ def test_the_page_is_written_when_nobody_reads(
     assert (process.returncode, page.is_file()) == (0, True)
 
 
+def test_what_was_measured_is_told_when_it_cannot_be_written(
+    invoke: Invoke, collection: Path, other: Path
+) -> None:
+    result = invoke("compare", collection, "first-stage", other, "--report", "/proc/page.html")
+    assert (result.exit_code, "Error: " in result.stderr) == (1, True)
+    assert "other.run.gz" in result.stdout
+
+
 def test_names_that_tell_systems_apart(invoke: Invoke, collection: Path, tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     second = tmp_path / "b" / "run.txt"

@@ -158,6 +158,20 @@ def test_damage_is_noticed_and_mended(
     assert opened_answers(folder) == before
 
 
+@pytest.mark.parametrize(
+    "manifest", ['{"state": null, "files": {}}', '{"state": "state-1", "files": [1]}', "[]"]
+)
+def test_a_manifest_of_another_shape_is_noticed_and_mended(
+    documents: Path, tmp_path: Path, manifest: str
+) -> None:
+    folder = tmp_path / "index"
+    update(documents, folder)
+    (folder / "manifest.json").write_text(manifest)
+    with pytest.raises(InputError, match=r"manifest\.json is damaged .*run `crossrank index` again"):
+        SearchIndex(folder)
+    assert update(documents, folder).chunks == 9
+
+
 def break_file(file: Path, damage: str) -> None:
     content = file.read_bytes()
     file.unlink()

@@ -365,6 +365,23 @@ def test_a_second_call_at_the_same_time_is_refused(
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_only_the_folder_that_is_named_needs_to_be_writable(
+    teacher: Path, dataset: Any, tmp_path: Path, measured: list[Path]
+) -> None:
+    """As where a container has one volume: no lock lies beside it, and two calls are refused."""
+    work = tmp_path / "volume/work"
+    options = {"layers": 2, "arguments": ARGUMENTS | {"max_steps": 1}, "work": work}
+    seen: list[str] = []
+
+    def tell(step: str) -> None:
+        seen.extend(path.name for path in work.parent.iterdir())
+        with pytest.raises(InputError, match=r"volume/work must be written by one process"):
+            distill(teacher, tmp_path / "other", dataset, **options)
+
+    distill(teacher, tmp_path / "out", dataset, progress=tell, **options)
+    assert set(seen) == {"work"}
+
+
 def test_a_model_that_is_needed_is_not_replaced(
     teacher: Path, tiny: Path, dataset: Any, tmp_path: Path
 ) -> None:

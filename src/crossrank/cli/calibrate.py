@@ -7,7 +7,7 @@ import typer
 
 from crossrank.cli import options
 from crossrank.cli.reporting import say
-from crossrank.cli.reports import print_section, write_reports
+from crossrank.cli.reports import tell
 from crossrank.errors import InputError
 
 if TYPE_CHECKING:
@@ -132,8 +132,7 @@ def calibrate(
     if report is not None:
         section.figures.append(reliability_figure(found))
     title = f"Calibration on {data.name}"
-    write_reports(Report(title, {"calibration": section}), report, json_report)
-    print_section(section, WIDTH)  # last of all: who reads it may leave early
+    tell(Report(title, {"calibration": section}), report, json_report, {"calibration": WIDTH})
 
 
 def _check_target(model: str | None, out: Path | None) -> None:

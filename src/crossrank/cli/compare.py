@@ -8,7 +8,7 @@ import typer
 
 from crossrank.cli import options
 from crossrank.cli.reporting import bad_usage, say
-from crossrank.cli.reports import print_section, write_reports
+from crossrank.cli.reports import tell
 from crossrank.errors import InputError
 
 if TYPE_CHECKING:
@@ -117,12 +117,12 @@ def compare(
         all_pairs=all_pairs,
     )
     sections = {"comparison": comparison_section(found, task)}
+    widths: dict[str, int | None] = {"comparison": WIDTH}
     if show:
         sections["queries"] = queries_section(found, task, show)
-    # Written before anything is printed: who reads that may leave early.
-    write_reports(Report(f"{', '.join(names)} on {collection.name}", sections), report, json_report)
-    for name, section in sections.items():
-        print_section(section, WIDTH if name == "comparison" else None)
+        widths["queries"] = None
+    title = f"{', '.join(names)} on {collection.name}"
+    tell(Report(title, sections), report, json_report, widths)
 
 
 def _names(systems: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ import typer
 
 from crossrank.cli import options
 from crossrank.cli.reporting import bad_usage, say
-from crossrank.cli.reports import print_section, write_reports
+from crossrank.cli.reports import tell
 from crossrank.errors import InputError
 
 if TYPE_CHECKING:
@@ -103,7 +103,8 @@ def evaluate(
     with bad_usage():
         check_measures(measures)
     if len(data) == 2:
-        _tell(_measure_run(data[0], data[1], measures), report, json_report)
+        measured = _measure_run(data[0], data[1], measures)
+        tell(measured, report, json_report, dict.fromkeys(measured.sections, WIDTH))
         return
     from crossrank.cli.collections import open_collection
 
@@ -128,17 +129,8 @@ def evaluate(
     from crossrank.evaluation.report import Report
 
     title = f"Evaluation of {name} on {data[0].resolve().name}"
-    _tell(Report(title, sections), report, json_report)
-
-
-def _tell(report: "Report", page: Path | None, machine: Path | None) -> None:
-    """Write a report, then print all of it but the queries: who reads may leave early."""
-    try:
-        write_reports(report, page, machine)
-    finally:  # what was measured is told, also when it cannot be written
-        for name, section in report.sections.items():
-            if name != "queries":
-                print_section(section, WIDTH)
+    printed = [name for name in sections if name != "queries"]
+    tell(Report(title, sections), report, json_report, dict.fromkeys(printed, WIDTH))
 
 
 def _depths(text: str) -> list[int]:

@@ -8,6 +8,8 @@ import typer
 from crossrank.cli.reporting import as_table, say
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from crossrank.evaluation.report import Report, Section
 
 
@@ -25,14 +27,30 @@ def print_section(section: "Section", width: int | None = None) -> None:
         typer.echo(f"{paragraph}\n")
 
 
-def write_reports(report: "Report", page: Path | None, machine: Path | None) -> None:
-    """Write a report to the files that are wanted, and say so.
+def tell(
+    report: "Report",
+    page: Path | None,
+    machine: Path | None,
+    widths: "Mapping[str, int | None]",
+) -> None:
+    """Write a report to the files that are wanted, then print sections of it.
+
+    In this order, since who reads may leave early; and both in any case, since a disk may be full.
 
     Args:
         report: What to write.
         page: An HTML page.
         machine: JSON.
+        widths: Of the tables of each section that is printed, as ``print_section`` has it.
     """
+    try:
+        _write(report, page, machine)
+    finally:
+        for name, width in widths.items():
+            print_section(report.sections[name], width)
+
+
+def _write(report: "Report", page: Path | None, machine: Path | None) -> None:
     if page is not None:
         from crossrank.evaluation.report import write_html
 

@@ -9,6 +9,9 @@ from typing import BinaryIO
 
 from crossrank.errors import InputError
 
+LOCK = "update.lock"
+"""The file that stands for the folder in which it lies."""
+
 
 def open_alone(path: Path, worked_on: Path | None = None) -> BinaryIO:
     """Open a file to append to; it stays locked until it is closed, or the process ends.
@@ -35,6 +38,19 @@ def open_alone(path: Path, worked_on: Path | None = None) -> BinaryIO:
         except OSError:
             pass  # some network disks have no locks
     return file
+
+
+def open_alone_inside(folder: Path) -> BinaryIO:
+    """Do the same for a folder that stays, by a file in it: nothing beside it need be writable.
+
+    Args:
+        folder: Made when it is missing.
+
+    Raises:
+        InputError: Another process is at work in it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    return open_alone(folder / LOCK, folder)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from crossrank.errors import InputError
-from crossrank.models.locks import open_alone
+from crossrank.models.locks import LOCK, open_alone_inside
 from crossrank.retrieval.ingest.store import Entry
 from crossrank.retrieval.on_disk import RetrieverName, check_retriever
 from crossrank.text_files import write_whole
@@ -22,7 +22,6 @@ from crossrank.text_files import write_whole
 VERSION = 2
 SETTINGS = "settings.json"
 MANIFEST = "manifest.json"
-LOCK = "update.lock"
 
 STATE = "state-"
 
@@ -75,8 +74,7 @@ def lock(folder: Path) -> BinaryIO:
     own = is_index(folder) or (folder / LOCK).is_file()
     if not own and folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder} is not empty, and no index: name another --index.")
-    folder.mkdir(parents=True, exist_ok=True)
-    return open_alone(folder / LOCK, folder)
+    return open_alone_inside(folder)
 
 
 def settle(folder: Path, documents: Path, wanted: IndexSettings | None) -> IndexSettings:
@@ -147,7 +145,10 @@ def read_manifest(folder: Path) -> Manifest:
         InputError: None is, or the manifest is damaged.
     """
     try:
-        return Manifest(**json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+        manifest = Manifest(**json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+        if not (isinstance(manifest.state, str) and isinstance(manifest.files, dict)):
+            raise TypeError("it is of another shape")
+        return manifest
     except FileNotFoundError as error:
         raise InputError(f"{folder} is not finished: {AGAIN}") from error
     except (OSError, ValueError, TypeError) as error:

@@ -19,7 +19,7 @@ from crossrank.losses import Loss, make_loss
 from crossrank.losses.pointwise import PointwiseLoss
 from crossrank.models import digest
 from crossrank.models.folders import check_target, placed, refuse_loss
-from crossrank.models.locks import alone
+from crossrank.models.locks import alone, open_alone_inside
 from crossrank.models.storage import make_once
 from crossrank.retrieval.dense import BiEncoder
 from crossrank.training.arguments import CrossEncoderTrainingArguments
@@ -112,7 +112,7 @@ def distill(
     home = Path(work).resolve() if work else target.with_name(f"{target.name}.work")
     options = dict(arguments or {})
     _training_arguments(options, home)  # what is wrong is refused now rather than later
-    with alone(home):
+    with alone(home) if work is None else open_alone_inside(home):
         home.mkdir(exist_ok=True)
         rows = dataset(home / "data.arrow") if callable(dataset) else dataset
         examples = Examples(rows, "dataset")
