@@ -2,8 +2,10 @@
 
 import asyncio
 import shutil
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -297,6 +299,30 @@ def test_the_cache_keeps_settings_of_the_backend_apart(folder: Path, tmp_path: P
     assert np.abs(coarse - exact).max() > 1e-3
     cached = CrossEncoder(str(folder), **options).predict(PAIRS)
     np.testing.assert_allclose(cached, exact, atol=1e-5)
+
+
+def test_the_cache_does_not_mind_how_fast_a_model_is_told_to_be(
+    folder: Path, tmp_path: Path
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime", reason="its sessions take options")
+    file = tmp_path / "scores.sqlite"
+
+    def rows(backend: str, **settings: Any) -> int:
+        with CrossEncoder(
+            str(folder),
+            backend=backend,  # type: ignore[arg-type]
+            cache=file,
+            model_kwargs=settings,
+        ) as model:
+            model.predict(PAIRS)
+        with closing(sqlite3.connect(file)) as connection:
+            return int(connection.execute("SELECT count(*) FROM scores").fetchone()[0])
+
+    kept = [onnxruntime.SessionOptions() for _ in range(2)]
+    counts = [rows("onnx", session_options=options) for options in kept]
+    assert counts == [len(set(PAIRS))] * 2
+    counts = [rows("openvino", threads=threads, streams=1) for threads in (1, 2)]
+    assert counts == [2 * len(set(PAIRS))] * 2
 
 
 def test_save_and_load_again(folder: Path, tmp_path: Path, ours: CrossEncoder) -> None:

@@ -39,6 +39,10 @@ Devices = Device | Iterable[Device] | None
 """One device, several to share the work, or the one the model was loaded on."""
 
 
+_OF_SPEED = ("session_options", "streams", "threads")
+"""Options of the backends that a score does not depend on."""
+
+
 class LoadedModel:
     """What ``CrossEncoder`` is built on: everything but the scoring itself.
 
@@ -328,11 +332,12 @@ class LoadedModel:
 
     def _namespace(self, prompt: str | None, max_length: int) -> bytes:
         """Digest everything but the texts that can change a logit."""
+        options = self._model_kwargs
         parts = (
             self._digest,
             self.runtime.name,
             self.runtime.precision,
-            sorted(self._model_kwargs.items()),
+            sorted((name, value) for name, value in options.items() if name not in _OF_SPEED),
             self._tokenizer.template,
             self._tokenizer.truncation,
             max_length,

@@ -1,5 +1,6 @@
 """The OpenVINO backend: precisions, options, files, memory, threads."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from crossrank.backends.openvino import OpenVINOBackend
 from crossrank.batching import Batch
 from crossrank.errors import BackendError, InputError, ModelFileError
 from crossrank.models import ModelSpec, read_spec
+from crossrank.models.storage import cache_folder
 
 pytest.importorskip("torch", reason="it makes the model under test")
 pytest.importorskip("transformers", reason="it makes the model under test")
@@ -190,6 +192,10 @@ def test_data_beside_a_graph_may_be_linked_as_in_the_hubs_cache(
     for _ in range(2):
         found = OpenVINOBackend.load(read_spec(linked, "linked")).forward(batch_of(PAIRS))
         np.testing.assert_allclose(found, expected, atol=1e-6)
+    (gathered,) = cache_folder("linked").iterdir()
+    os.utime(gathered, (1, 1))
+    OpenVINOBackend.load(read_spec(linked, "linked"))
+    assert gathered.stat().st_mtime > 1  # of those not used for long the oldest are deleted
 
 
 def test_a_cache_of_ones_own(spec: ModelSpec, engine_cache: Path, tmp_path: Path) -> None:

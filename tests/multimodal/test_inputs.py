@@ -136,7 +136,7 @@ def test_the_digest_is_that_of_the_content_wherever_it_lies(tmp_path: Path) -> N
     assert str(one) == str(other) == str(read_media(content, "image", WHERE))
 
 
-@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
 def test_16_bits_a_pixel_keep_their_shades(kind: str) -> None:
     ramp = np.linspace(0, 65535, 256).round().astype(np.uint16).reshape(16, 16)
     made = Image.fromarray(ramp)

@@ -219,7 +219,9 @@ def _without_links(graph: Graph) -> Path:
             except OSError:  # of another disk
                 shutil.copyfile(file, folder / file.name)
 
-    return make_once(cache_folder("linked") / _key(graph.files), link) / graph.path.name
+    gathered = make_once(cache_folder("linked") / _key(graph.files), link)
+    keep_recent(gathered)
+    return gathered / graph.path.name
 
 
 def _key(files: Sequence[Path], *settings: object) -> str:

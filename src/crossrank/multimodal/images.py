@@ -104,7 +104,9 @@ def read_image(media: Media, mode: str = "RGB") -> Any:
     """
     turn = require("PIL.ImageOps", extra="multimodal").exif_transpose
     with _opened(media) as image:
-        return _in_8_bits(turn(image), media).convert(mode)
+        # Pillow opens such a file in 32 bits, of which it fills 16.
+        half = image.mode == "I" and image.format == "PPM"
+        return _in_8_bits(turn(image), media, half=half).convert(mode)
 
 
 def count_pixels(media: Media) -> int:
@@ -151,9 +153,9 @@ def _made(source: Any, pillow: Any) -> Any:
     return pillow.fromarray(source[:, :, 0] if source.shape[2:] == (1,) else source)
 
 
-def _in_8_bits(image: Any, media: Media) -> Any:
+def _in_8_bits(image: Any, media: Media, *, half: bool) -> Any:
     """Take the upper half of 16 bits a pixel, which Pillow would cut off at 255."""
-    if image.mode.startswith("I;16"):
+    if half or image.mode.startswith("I;16"):
         pixels = np.asarray(image) >> 8
         return require("PIL.Image", extra="multimodal").fromarray(pixels.astype(np.uint8))
     if image.mode in ("I", "F"):
