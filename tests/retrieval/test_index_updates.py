@@ -159,7 +159,7 @@ def test_damage_is_noticed_and_mended(
 
 
 @pytest.mark.parametrize(
-    "manifest", ['{"state": null, "files": {}}', '{"state": "state-1", "files": [1]}', "[]"]
+    "manifest", ['{"state": null, "files": {}}', '{"state": "state-1", "files": []}', "[]"]
 )
 def test_a_manifest_of_another_shape_is_noticed_and_mended(
     documents: Path, tmp_path: Path, manifest: str
@@ -167,7 +167,7 @@ def test_a_manifest_of_another_shape_is_noticed_and_mended(
     folder = tmp_path / "index"
     update(documents, folder)
     (folder / "manifest.json").write_text(manifest)
-    with pytest.raises(InputError, match=r"manifest\.json is damaged .*run `crossrank index` again"):
+    with pytest.raises(InputError, match=r"manifest\.json is damaged .*`crossrank index` again"):
         SearchIndex(folder)
     assert update(documents, folder).chunks == 9
 
