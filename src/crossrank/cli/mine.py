@@ -13,7 +13,7 @@ from crossrank.cli import options
 from crossrank.cli.reporting import bad_usage, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from crossrank.cli.journal import Journal
     from crossrank.cross_encoder import CrossEncoder
@@ -127,7 +127,7 @@ def mine(
             sampling=sampling,
             seed=seed,
         )
-    _check_out(out, overwrite, (file, documents))
+    _check_out(out, overwrite, file, documents)
     folder = index or _scratch(out)
     judge = _judge(cross_encoder, device)
     from crossrank.cli.journal import Journal, resumable
@@ -200,15 +200,10 @@ class _Source:
         return (text for text, _ in read_pairs(self.texts, self.text_field, self.text_field))
 
 
-def _check_out(out: Path, overwrite: bool, sources: "Iterable[Path | None]") -> None:
+def _check_out(out: Path, overwrite: bool, *sources: Path | None) -> None:
     if out.suffix != ".jsonl":
         raise typer.BadParameter(f"A name that ends in .jsonl is required, received {out.name!r}.")
-    for source in filter(None, sources):
-        if out.exists() and source.samefile(out):
-            raise typer.BadParameter(
-                f"Input and output must be two files, received {out} for both."
-            )
-    options.check_out(out, overwrite)
+    options.check_out(out, overwrite, *sources)
 
 
 def _scratch(out: Path) -> Path:

@@ -77,15 +77,22 @@ def existing(file: Path | None) -> Path | None:
     return file
 
 
-def check_out(out: Path, overwrite: bool) -> None:
+def check_out(out: Path, overwrite: bool, *sources: Path | None) -> None:
     """See that a file can be written.
 
+    Args:
+        out: The file.
+        overwrite: Whether it may be replaced.
+        sources: Files that are read.
+
     Raises:
-        typer.BadParameter: Its folder does not exist.
+        typer.BadParameter: Its folder does not exist, or it is one that is read.
         InputError: It exists, and is not to be replaced.
     """
     if not out.parent.is_dir():
         raise typer.BadParameter(f"The folder {out.parent} does not exist.")
+    if out.exists() and any(out.samefile(source) for source in sources if source):
+        raise typer.BadParameter(f"Input and output must be two files, received {out} for both.")
     if out.exists() and not overwrite:
         raise InputError(f"{out} exists already. Use --overwrite to replace it.")
 

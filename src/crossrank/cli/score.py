@@ -98,9 +98,7 @@ def _check_out(file: Path, out: Path, overwrite: bool) -> None:
             f"The output has the input's format: a name that ends like {file.name!r} is required, "
             f"received {out.name!r}."
         )
-    if out.exists() and file.samefile(out):
-        raise typer.BadParameter(f"Input and output must be two files, received {out} for both.")
-    options.check_out(out, overwrite)
+    options.check_out(out, overwrite, file)
 
 
 def _job(

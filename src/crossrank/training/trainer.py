@@ -286,8 +286,10 @@ class CrossEncoderTrainer(Trainer):
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> int:
         """Losses are means over queries: it is these that are counted, not tokens."""
-        rows = torch.tensor(sum(len(batch) for _, batch in batch_samples), device=device)
-        return int(self.accelerator.reduce(rows, "sum"))
+        rows = sum(len(batch) for _, batch in batch_samples)
+        if self.args.world_size == 1:
+            return rows  # nothing to wait for
+        return int(self.accelerator.reduce(torch.tensor(rows, device=device), "sum"))
 
     def _clip_grad_norm(self, model: nn.Module) -> Any:
         norm = super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]
