@@ -19,7 +19,7 @@ pytest.importorskip("transformers", reason="it makes the model under test")
 
 from tests.parity.tiny_models import PAIRS  # noqa: E402
 
-from crossrank.backends.onnx import ONNXBackend  # noqa: E402
+from crossrank.backends.onnx import CPU_BUDGET, ONNXBackend  # noqa: E402
 
 OUT_OF_MEMORY = Path(__file__).with_name("out_of_memory.py")
 
@@ -66,6 +66,25 @@ def test_refuses_what_it_does_not_offer(
 ) -> None:
     with pytest.raises(InputError, match=message):
         ONNXBackend.load(spec, **arguments)
+
+
+def test_a_provider_that_does_not_work_here(
+    spec: ModelSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """onnxruntime-gpu lists CUDA on every machine, and computes on the CPU where it cannot."""
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("needs an onnxruntime that cannot use CUDA")
+    there = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: there)
+    with pytest.warns(UserWarning, match="not in available provider names"):
+        backend = ONNXBackend.load(spec)
+    assert (backend.device, backend.token_budget) == ("cpu", CPU_BUDGET)
+    for asked in ({"device": "cuda:0"}, {"options": {"provider": "CUDAExecutionProvider"}}):
+        with (
+            pytest.warns(UserWarning, match="not in available provider names"),
+            pytest.raises(InputError, match="CUDAExecutionProvider needs"),
+        ):
+            ONNXBackend.load(spec, **asked)
 
 
 def test_says_that_it_was_closed(spec: ModelSpec, batch_of: Batches) -> None:

@@ -18,6 +18,7 @@ pytest.importorskip("transformers", reason="it holds the networks")
 from tests.parity.tiny_models import PAIRS, make_causal_lm, make_classifier  # noqa: E402
 
 from crossrank.backends.torch import TorchBackend  # noqa: E402
+from crossrank.models.torch_modules.attention import leave_out_cudnn  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -168,3 +169,13 @@ def test_refuses_pickles(tmp_path: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(ModelFileError, match="pickles"):
         TorchBackend.load(spec, device="cpu")
+
+
+def test_cudnns_attention_is_left_out_on_gpus_alone() -> None:
+    try:
+        leave_out_cudnn(torch.device("cpu"))
+        assert torch.backends.cuda.cudnn_sdp_enabled()
+        leave_out_cudnn(torch.device("cuda:0"))
+        assert not torch.backends.cuda.cudnn_sdp_enabled()
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(True)

@@ -5,10 +5,13 @@ in ``BACKENDS``. ``tests/backends/test_parity.py`` then compares it with the oth
 """
 
 import importlib
+import os
+from collections.abc import Iterable
 from typing import Any
 
 from crossrank.backends.base import Backend
 from crossrank.errors import InputError
+from crossrank.models.files import list_names, weight_files
 from crossrank.models.spec import ModelSpec
 from crossrank.optional import installed
 from crossrank.types import Precision
@@ -19,6 +22,14 @@ BACKENDS = {
     "torch": "crossrank.backends.torch:TorchBackend",
     "constant": "crossrank.backends.constant:ConstantBackend",
 }
+
+
+NVIDIA_DRIVER = (
+    "/proc/driver/nvidia/version",
+    "/dev/dxg",
+    "C:/Windows/System32/nvcuda.dll",
+)
+"""What there is beside an NVIDIA GPU on Linux, in Windows' Linux and on Windows."""
 
 
 def backend_class(name: str) -> type[Backend]:
@@ -36,20 +47,36 @@ def backend_class(name: str) -> type[Backend]:
     return found
 
 
-def choose(kind: str, device: str | None) -> str:
+def choose(
+    kind: str,
+    device: str | None,
+    names: Iterable[str],
+    *,
+    precision: Precision | None = None,
+    file_name: str | None = None,
+) -> str:
     """Choose a backend for ``backend="auto"``.
 
-    Language models run on torch; classifiers on torch where a GPU is asked for or found, and on
-    OpenVINO everywhere else.
+    Language models run on torch, and so do classifiers where a GPU is asked for or found. What
+    torch cannot read, a graph or a quantised model, runs on ONNX Runtime where a GPU is asked for,
+    or found beside an onnxruntime that was built for it. Everything else runs on OpenVINO.
 
     Args:
         kind: ``ModelSpec.kind``.
         device: The device the caller named, if any.
+        names: The files of the model.
+        precision: What the caller wants.
+        file_name: The weight file the caller named, if any.
     """
     if kind in ("causal-lm", "seq2seq", "vision-language"):
         return "torch"
     wanted = device or ("cuda" if _cuda_is_there() else "cpu")
-    return "torch" if wanted.startswith(("cuda", "mps", "xpu")) else "openvino"
+    if not wanted.startswith(("cuda", "mps", "xpu")):
+        return "openvino"
+    has_weights = any(file.format == "safetensors" for file in weight_files(names))
+    if has_weights and file_name is None and precision not in ("int8", "int4"):
+        return "torch"
+    return "onnx" if device or _onnx_runtime_has_cuda() else "openvino"
 
 
 def load_backend(
@@ -74,16 +101,29 @@ def load_backend(
         ModelFileError: A file is missing, damaged or refused.
         MissingDependencyError: The library is not installed.
     """
-    chosen = choose(spec.kind, device) if name == "auto" else name
+    chosen = name
+    if name == "auto":
+        chosen = choose(
+            spec.kind,
+            device,
+            list_names(spec.folder),
+            precision=precision,
+            file_name=(options or {}).get("file_name"),
+        )
     return backend_class(chosen).load(spec, device=device, precision=precision, options=options)
 
 
 def _cuda_is_there() -> bool:
     """Look for a GPU without paying for torch's import on machines that have none."""
-    from pathlib import Path
-
-    if not Path("/proc/driver/nvidia/version").exists() or not installed("torch"):
+    if not any(map(os.path.exists, NVIDIA_DRIVER)) or not installed("torch"):
         return False
     import torch
 
     return torch.cuda.is_available()
+
+
+def _onnx_runtime_has_cuda() -> bool:
+    if not installed("onnxruntime"):
+        return False
+    providers: list[str] = importlib.import_module("onnxruntime").get_available_providers()
+    return "CUDAExecutionProvider" in providers

@@ -1,5 +1,7 @@
 """ONNX Runtime: CPU, CUDA and TensorRT."""
 
+import sys
+from contextlib import redirect_stdout
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -62,18 +64,29 @@ class ONNXBackend(Backend):
             there = ", ".join(onnxruntime.get_available_providers())
             raise InputError(f"This onnxruntime has {there}, received provider={provider!r}.")
         graph = find_graph(spec, cls.name, precision, options.get("file_name"))
+        if provider != PROVIDERS["cpu"]:
+            _preload(onnxruntime)
         try:
             session = onnxruntime.InferenceSession(
                 str(graph.path),
                 options.get("session_options") or _session_options(onnxruntime),
                 providers=[provider],
-                provider_options=[options.get("provider_options") or _place(provider, device)],
+                provider_options=[_place(provider, device, options.get("provider_options") or {})],
             )
         except Exception as error:
             raise ModelFileError(
                 f"A model that ONNX Runtime can read is required, and {graph.path} is damaged or "
                 f"of another kind: {error}"
             ) from error
+        # Without a provider's libraries or its GPU, ONNX Runtime goes on with the CPU.
+        if provider not in session.get_providers():
+            if device or "provider" in options:
+                raise InputError(
+                    f"This machine must have what {provider} needs, and ONNX Runtime could not use "
+                    "it. Is there a GPU, and are the CUDA and cuDNN that this onnxruntime-gpu was "
+                    'built for installed? Or choose device="cpu".'
+                )
+            provider = PROVIDERS["cpu"]
         where = "cpu" if provider == PROVIDERS["cpu"] else (device or "cuda")
         loaded = cls(session, device=where, precision=graph.precision, reason=graph.reason)
         loaded.files = graph.files
@@ -117,9 +130,22 @@ def _provider(onnxruntime: Any, device: str | None) -> str:
     return PROVIDERS[kind]
 
 
-def _place(provider: str, device: str | None) -> dict[str, Any]:
+def _preload(onnxruntime: Any) -> None:
+    """Let it find CUDA where pip installs it; what is missing it prints, and not on stderr."""
+    if hasattr(onnxruntime, "preload_dlls"):  # since 1.21
+        with redirect_stdout(sys.stderr):
+            onnxruntime.preload_dlls()
+
+
+def _place(provider: str, device: str | None, given: dict[str, Any]) -> dict[str, Any]:
+    """What a provider is told, unless the caller says otherwise."""
+    options: dict[str, Any] = {}
     number = (device or "").partition(":")[2]
-    return {"device_id": number} if number and provider != PROVIDERS["cpu"] else {}
+    if number and provider != PROVIDERS["cpu"]:
+        options["device_id"] = number
+    if provider == PROVIDERS["cuda"]:
+        options["use_tf32"] = 0  # its ten bits are not fp32: logits moved by up to 0.007
+    return options | given
 
 
 def _session_options(onnxruntime: Any) -> Any:

@@ -6,6 +6,8 @@ attention kernel), and after the last layer the first token of each pair is gath
 model's own head sees ``[pairs, 1, width]`` and works as ever.
 """
 
+import inspect
+from functools import cache
 from typing import Any, TypeGuard
 
 import torch
@@ -37,11 +39,21 @@ def can_pack(
     return (
         device.type == "cuda"
         and dtype in (torch.float16, torch.bfloat16)
-        and installed("torch.nn.attention.varlen")
+        and _kernel_is_there()
         and torch.cuda.get_device_capability(device) >= (8, 0)
         and isinstance(module, SequenceClassifier)
         and _fits(module.model.config)
     )
+
+
+@cache
+def _kernel_is_there() -> bool:
+    """Whether torch has the kernel, and with windows: since 2.11."""
+    if not installed("torch.nn.attention.varlen"):
+        return False
+    from torch.nn.attention.varlen import varlen_attn
+
+    return "window_size" in inspect.signature(varlen_attn).parameters
 
 
 def _fits(config: PretrainedConfig) -> bool:

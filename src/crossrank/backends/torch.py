@@ -19,6 +19,7 @@ import torch  # noqa: E402
 
 from crossrank.backends.packed import PackedClassifier, can_pack  # noqa: E402
 from crossrank.models.torch_modules import load_module  # noqa: E402
+from crossrank.models.torch_modules.attention import leave_out_cudnn  # noqa: E402
 from crossrank.models.torch_modules.inputs import module_inputs  # noqa: E402
 
 DTYPES: dict[Precision, torch.dtype] = {
@@ -73,6 +74,7 @@ class TorchBackend(Backend):
         compiled = options.pop("compile", False)
         precision = _precision(spec, precision, options)
         place = _device(device)
+        leave_out_cudnn(place)
         choice = choose(list_names(spec.folder), cls.name, precision, where=spec.name)
         dtype = DTYPES[choice.precision]
         module = load_module(spec, dtype=dtype, options=options)

@@ -184,8 +184,11 @@ def _wanted_weights(
     """Choose the weights to download: one file, what belongs to it, and those of the heads."""
     from crossrank.backends import choose as choose_backend
 
-    kind = read_kind(folder)
-    chosen = choose_backend(kind, device) if backend == "auto" else backend
+    chosen = backend
+    if backend == "auto":
+        chosen = choose_backend(
+            read_kind(folder), device, names, precision=precision, file_name=file_name
+        )
     file = choose(
         names,
         chosen,

@@ -17,6 +17,7 @@ from transformers.trainer_utils import IntervalStrategy, TrainOutput
 from crossrank.batching import plan
 from crossrank.errors import InputError, TrainingError
 from crossrank.evaluation.evaluators import Evaluator
+from crossrank.models.torch_modules.attention import leave_out_cudnn
 from crossrank.models.torch_modules.saving import pretrained
 from crossrank.training.arguments import CrossEncoderTrainingArguments
 from crossrank.training.checkpoints import last_checkpoint, remove_partial
@@ -86,6 +87,7 @@ class CrossEncoderTrainer(Trainer):
             )
         if args.freeze_layers >= 0:
             freeze(self.trainable.module, args.freeze_layers)
+        leave_out_cudnn(args.device)
         if args.device.type == "cpu" and args.world_size == 1:
             use_sparse_gradients(self.trainable.module)
         if args.gradient_checkpointing:
