@@ -83,7 +83,7 @@ class LoadedModel:
         max_length: int | None = None,
         activation_fn: str | Activation | None = None,
         precision: Precision | Literal["auto"] = "auto",
-        truncation: Truncation = "longest_first",
+        truncation: Truncation | None = None,
         cache: str | Path | Cache | None = None,
         fetcher: Fetcher | None = None,
     ) -> None:
@@ -114,7 +114,8 @@ class LoadedModel:
                 else sigmoid for one label and identity for several.
             precision: ``"fp32"``, ``"fp16"``, ``"bf16"``, ``"int8"``, ``"int4"``. ``"auto"`` is
                 fp32, unless the model ships quantised only.
-            truncation: ``"longest_first"``, or ``"only_document"`` to keep queries whole.
+            truncation: ``"longest_first"``, or ``"only_document"`` to keep queries whole. By
+                default what the model was saved with, else the first.
             cache: A file that remembers logits between calls and processes, or what does so in
                 another way.
             fetcher: Gives the file at an address, for documents that are images or recordings.
@@ -272,6 +273,7 @@ class LoadedModel:
             activation=activations.to_saved(self.activation_fn),
             prompts=self.prompts,
             default_prompt_name=self.default_prompt_name,
+            truncation=self._tokenizer.truncation,
         )
 
     def push_to_hub(

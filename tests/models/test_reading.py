@@ -164,6 +164,12 @@ def test_which_end_of_long_texts_is_cut(model_folder: Path) -> None:
         side(truncation_side="middle")
 
 
+@pytest.mark.parametrize("value", ["only_query", None, ["only_document"]])
+def test_an_unknown_truncation_is_refused(model_folder: Path, value: Any) -> None:
+    with pytest.raises(ModelFileError, match=r"truncation in config\.json must be 'longest_first'"):
+        read_spec(model_folder, "name", config_kwargs={"crossrank": {"truncation": value}})
+
+
 def test_unknown_settings_of_the_tokenizer_are_refused(model_folder: Path) -> None:
     harmless = {"use_fast": True, "padding_side": "left", "clean_up_tokenization_spaces": False}
     plain = read_spec(model_folder, "name")

@@ -265,6 +265,21 @@ def test_the_length_is_saved_where_it_is_read(
     assert set(list_names(tmp_path / "saved")) == {*list_names(folder), *added}
 
 
+@pytest.mark.parametrize("home", ["", "0_Transformer"])
+def test_what_is_cut_is_saved(model_folder: Path, tmp_path: Path, home: str) -> None:
+    folder = make_modular(model_folder, home)
+    spec = read_spec(folder, "mine")
+    assert spec.truncation == "longest_first"
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    save_model(spec, first, activation=None, truncation="longest_first")
+    assert "crossrank" not in json.loads((first / home / "config.json").read_text())
+    save_model(spec, second, activation=None, truncation="only_document")
+    saved = read_spec(second, "mine")
+    assert saved.truncation == "only_document"
+    save_model(saved, third, activation=None, truncation="longest_first")
+    assert read_spec(third, "mine").truncation == "longest_first"
+
+
 def test_prompts_are_saved(model_folder: Path, tmp_path: Path) -> None:
     spec = read_spec(model_folder, "mine")
     tanh = "torch.nn.modules.activation.Tanh"

@@ -13,6 +13,7 @@ pytest.importorskip("accelerate", reason="training needs accelerate")
 
 from safetensors.torch import load_file  # noqa: E402
 from tests.parity.tiny_models import (  # noqa: E402
+    LONG_TEXT,
     PAIRS,
     make_causal_lm,
     make_classifier,
@@ -57,6 +58,25 @@ def test_every_family_trains_and_is_read_back(maker: str, triples: Any, tmp_path
     trainer.save_model(str(tmp_path / "final"))
     np.testing.assert_allclose(logits_of(tmp_path / "final"), after, atol=1e-4)
     np.testing.assert_allclose(logits_of(tmp_path / "run/checkpoint-2"), after, atol=1e-4)
+
+
+def test_what_was_cut_in_training_is_cut_later(tiny: Path, tmp_path: Path) -> None:
+    model = TrainableModel.load(tiny, truncation="only_document")
+    model.save(tmp_path / "trained", "identity")
+    pair = (LONG_TEXT, "gas")
+    with CrossEncoder(tmp_path / "trained") as trained:
+        with pytest.raises(InputError, match="only_document"):
+            trained.predict(pair)
+        trained.save_pretrained(tmp_path / "saved")
+    saved = CrossEncoder(tmp_path / "saved")
+    with pytest.raises(InputError, match="only_document"):
+        saved.predict(pair)
+    other = {"truncation": "longest_first"}
+    with CrossEncoder(tmp_path / "saved", **other) as cut, CrossEncoder(tiny) as start:  # type: ignore[arg-type]
+        assert cut.predict(pair, activation_fn="identity") == pytest.approx(
+            start.predict(pair, activation_fn="identity"), abs=1e-4
+        )
+    assert TrainableModel.load(tmp_path / "saved").tokenizer.truncation == "only_document"
 
 
 def test_lora_trains_updates_and_the_head_alone(tiny: Path, triples: Any, tmp_path: Path) -> None:

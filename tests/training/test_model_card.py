@@ -89,12 +89,6 @@ def test_what_is_not_known_is_left_out_of_the_head(tmp_path: Path, recipe: Recip
     assert "# shop-reranker\n" in text
 
 
-def test_use_is_as_in_training(recipe: Recipe) -> None:
-    model = recipe.model.model_copy(update={"truncation": "only_document"})
-    text = card(recipe.model_copy(update={"model": model}))
-    assert 'CrossEncoder("shop-reranker", precision="int8", truncation="only_document")' in text
-
-
 def test_the_body(recipe: Recipe) -> None:
     text = card(recipe)
     for part in [

@@ -81,7 +81,7 @@ def calibrate(
     precision: options.Precision = "auto",
     device: options.Device = None,
     max_length: options.MaxLength = None,
-    truncation: options.Truncation = "longest_first",
+    truncation: options.Truncation = None,
     cache: options.Cache = None,
 ) -> None:
     """Fit what makes probabilities of a model's logits, and judge it.

@@ -71,7 +71,7 @@ def compare(
     precision: options.Precision = "auto",
     device: options.Device = None,
     max_length: options.MaxLength = None,
-    truncation: options.Truncation = "longest_first",
+    truncation: options.Truncation = None,
     cache: options.Cache = None,
 ) -> None:
     """Compare models and runs on one collection.

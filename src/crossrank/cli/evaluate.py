@@ -78,7 +78,7 @@ def evaluate(
     precision: options.Precision = "auto",
     device: options.Device = None,
     max_length: options.MaxLength = None,
-    truncation: options.Truncation = "longest_first",
+    truncation: options.Truncation = None,
     cache: options.Cache = None,
 ) -> None:
     """Measure what reranking a collection gains, and how sure that is.

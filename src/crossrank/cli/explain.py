@@ -57,7 +57,7 @@ def explain(
     precision: options.Precision = "auto",
     device: options.Device = None,
     max_length: options.MaxLength = None,
-    truncation: options.Truncation = "longest_first",
+    truncation: options.Truncation = None,
     cache: options.Cache = None,
 ) -> None:
     """Show which parts of a document make its score.

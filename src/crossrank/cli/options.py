@@ -36,8 +36,11 @@ MaxLength = Annotated[
     typer.Option(min=1, help="Longest pair in tokens.", show_default="the model's own"),
 ]
 Truncation = Annotated[
-    TruncationChoice,
-    typer.Option(help="What is cut of a pair that is too long; only_document keeps queries whole."),
+    TruncationChoice | None,
+    typer.Option(
+        help="What is cut of a pair that is too long; only_document keeps queries whole.",
+        show_default="the model's own, or longest_first",
+    ),
 ]
 Cache = Annotated[
     Path | None,
@@ -104,7 +107,7 @@ def load_model(
     precision: PrecisionChoice,
     device: str | None,
     max_length: int | None = None,
-    truncation: TruncationChoice = "longest_first",
+    truncation: TruncationChoice | None = None,
     cache: Path | None = None,
 ) -> "CrossEncoder":
     """Load the model that the options name.

@@ -53,7 +53,7 @@ def rank(
     precision: options.Precision = "auto",
     device: options.Device = None,
     max_length: options.MaxLength = None,
-    truncation: options.Truncation = "longest_first",
+    truncation: options.Truncation = None,
     long_documents: Annotated[
         LongDocumentsChoice,
         typer.Option(help="Cut long documents, or score windows of them and combine these."),

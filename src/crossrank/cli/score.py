@@ -48,7 +48,7 @@ def score(
     precision: options.Precision = "auto",
     device: options.Device = None,
     max_length: options.MaxLength = None,
-    truncation: options.Truncation = "longest_first",
+    truncation: options.Truncation = None,
     cache: options.Cache = None,
 ) -> None:
     """Score the pairs of a file; every other column is kept.
@@ -83,7 +83,7 @@ def score(
             document_field=document_field,
             score_field=score_field or ("score" if encoder.num_labels == 1 else "scores"),
         )
-    job = _job(pairs, encoder, truncation, calibrated)
+    job = _job(pairs, encoder, truncation or encoder.spec.truncation, calibrated)
     with Journal(out, job, restart=restart) as journal, resumable(journal):
         _score_all(encoder, pairs, journal, calibrated)
         pairs.publish(journal.partial, out)

@@ -5,7 +5,7 @@ import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from crossrank.activations import from_saved
 from crossrank.errors import InputError, ModelFileError, UnsupportedModelError
@@ -22,7 +22,7 @@ from crossrank.models.tokenizer_files import (
 )
 from crossrank.models.vision_language import VISION_LANGUAGE, read_image_template
 from crossrank.optional import installed
-from crossrank.tokenization import PairTemplate, Template, TruncationSide
+from crossrank.tokenization import PairTemplate, Template, Truncation, TruncationSide
 
 _OPTIONS = ("model_max_length", "chat_template", "truncation_side")
 """What ``processor_kwargs`` may hold."""
@@ -123,8 +123,21 @@ def read_spec(
         true_token=true_token,
         false_token=false_token,
         modalities=modalities,
+        truncation=_truncation(config),
         trust_remote_code=trust_remote_code,
     )
+
+
+def _truncation(config: dict[str, Any]) -> Truncation:
+    """Read what crossrank alone knows: its own entry of ``config.json``."""
+    ours = config.get("crossrank")
+    value = ours.get("truncation", "longest_first") if isinstance(ours, dict) else "longest_first"
+    if value not in get_args(Truncation):
+        raise ModelFileError(
+            f"truncation in config.json must be {' or '.join(map(repr, get_args(Truncation)))}, "
+            f"received {value!r}."
+        )
+    return cast("Truncation", value)
 
 
 def read_kind(folder: Path) -> Kind:

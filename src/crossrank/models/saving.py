@@ -14,6 +14,7 @@ from crossrank.models.calibrations import FILE as CALIBRATION
 from crossrank.models.files import companions, list_names, weight_files
 from crossrank.models.reading import read_json, read_modules, transformer_folder
 from crossrank.models.spec import ModelSpec
+from crossrank.tokenization import Truncation
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,9 +32,10 @@ def save_model(
     activation: str | None,
     prompts: Mapping[str, str] | None = None,
     default_prompt_name: str | None = None,
+    truncation: Truncation | None = None,
     weights: bool = True,
 ) -> None:
-    """Copy a model's files to a folder, with the activation, prompts and length now in use.
+    """Copy a model's files to a folder, with the settings that are now in use.
 
     Args:
         spec: The model.
@@ -42,6 +44,7 @@ def save_model(
         activation: Dotted path of the activation's torch class, or ``None`` to leave it.
         prompts: Named texts put before a query, or ``None`` to leave them and the default one.
         default_prompt_name: The prompt used when a call names none.
+        truncation: What is cut of a pair that is too long, or ``None`` to leave it.
         weights: ``False`` leaves the weights out, for those who write others.
 
     Raises:
@@ -53,9 +56,17 @@ def save_model(
             _set_prompts(folder, prompts, default_prompt_name)
         if activation is not None:
             _set_activation(folder, activation)
+        if truncation is not None:
+            _set_truncation(folder, truncation)
 
 
-def save_trained(spec: ModelSpec, module: "nn.Module", path: str | Path, activation: str) -> None:
+def save_trained(
+    spec: ModelSpec,
+    module: "nn.Module",
+    path: str | Path,
+    activation: str,
+    truncation: Truncation | None = None,
+) -> None:
     """Write a model whose weights have been trained, without card and calibration of the old one.
 
     Args:
@@ -63,6 +74,7 @@ def save_trained(spec: ModelSpec, module: "nn.Module", path: str | Path, activat
         module: What ``load_module`` returned for it, trained.
         path: The folder to write; what it holds of another model is replaced.
         activation: Dotted path of the torch class that makes scores of logits.
+        truncation: What is cut of a pair that is too long, or ``None`` to leave it.
     """
     from crossrank.models.torch_modules.saving import save_weights
 
@@ -73,6 +85,8 @@ def save_trained(spec: ModelSpec, module: "nn.Module", path: str | Path, activat
             (folder / name).unlink(missing_ok=True)
         save_weights(module, spec, folder)
         _set_activation(folder, activation)
+        if truncation is not None:
+            _set_truncation(folder, truncation)
     (target / "README.md").unlink(missing_ok=True)
 
 
@@ -200,6 +214,14 @@ def _set_activation(folder: Path, activation: str) -> None:
         known = read_json(folder / "config.json").get("sentence_transformers") or {}
         settings = known | {"activation_fn": activation}
         _change_json(folder / "config.json", sentence_transformers=settings)
+
+
+def _set_truncation(folder: Path, truncation: Truncation) -> None:
+    """Keep it in an entry of ours: no other library has a place for it."""
+    file = transformer_folder(folder, read_modules(folder)) / "config.json"
+    known = read_json(file).get("crossrank") or {}
+    if truncation != known.get("truncation", "longest_first"):
+        _change_json(file, crossrank=known | {"truncation": truncation})
 
 
 def _change_json(file: Path, **changes: Any) -> None:

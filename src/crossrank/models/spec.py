@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from crossrank.tokenization import Template
+from crossrank.tokenization import Template, Truncation
 
 Kind = Literal[
     "sequence-classification",
@@ -48,6 +48,7 @@ class ModelSpec:
             ``true_token`` alone is the score.
         modalities: What documents may be, of ``"text"``, ``"image"`` and ``"audio"``. Queries are
             texts.
+        truncation: What is cut of a pair that is too long, unless the caller says otherwise.
         trust_remote_code: The caller allows model code that comes with the model to run.
     """
 
@@ -68,4 +69,5 @@ class ModelSpec:
     true_token: int | None = None
     false_token: int | None = None
     modalities: tuple[str, ...] = ("text",)
+    truncation: Truncation = "longest_first"
     trust_remote_code: bool = False

@@ -10,13 +10,13 @@ from crossrank.types import Fetcher
 
 
 def load_tokenizer(
-    spec: ModelSpec, truncation: Truncation = "longest_first", fetcher: Fetcher | None = None
+    spec: ModelSpec, truncation: Truncation | None = None, fetcher: Fetcher | None = None
 ) -> PairTokenizer:
     """Load what turns pairs into token ids, and documents that are no texts into features.
 
     Args:
         spec: The model.
-        truncation: What is cut of a pair that is too long.
+        truncation: What is cut of a pair that is too long; by default what the model says.
         fetcher: Gives the file at an address, for documents that are images or recordings.
 
     Raises:
@@ -25,6 +25,7 @@ def load_tokenizer(
         UnsupportedModelError: The tokenizer's or the processor's form is unknown.
         MissingDependencyError: The extra ``multimodal`` is needed and not installed.
     """
+    truncation = truncation or spec.truncation
     if spec.modalities == ("text",):
         if fetcher is not None:
             raise InputError(

@@ -67,7 +67,7 @@ class TrainableModel:
         *,
         num_labels: int | None = None,
         max_length: int | None = None,
-        truncation: Truncation = "longest_first",
+        truncation: Truncation | None = None,
         lora: LoRA | None = None,
         seed: int = 42,
         revision: str | None = None,
@@ -82,7 +82,8 @@ class TrainableModel:
             name: A folder or hub id with safetensors.
             num_labels: Width of the head; by default what the model says, or 1.
             max_length: Longest pair in tokens; by default as many as the model can read.
-            truncation: What is cut of a pair that is too long.
+            truncation: What is cut of a pair that is too long; by default what the model says.
+                It is saved with the model.
             lora: Train small updates of the layers instead of the layers.
             seed: Decides the start of new weights.
             revision: Branch, tag or commit on the hub.
@@ -128,7 +129,9 @@ class TrainableModel:
         """
         saved = activations.to_saved(activations.resolve(activation))
         assert saved is not None  # the named ones all have a torch class
-        save_trained(self.spec, merged(self.module), folder, saved)
+        save_trained(
+            self.spec, merged(self.module), folder, saved, truncation=self.tokenizer.truncation
+        )
 
     def save_checkpoint(self, folder: str | Path, activation: str) -> None:
         """Write the same folder, and with LoRA also the weights before merging."""

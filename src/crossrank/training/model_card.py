@@ -131,8 +131,6 @@ def _base(recipe: Recipe) -> str:
 
 def _use(recipe: Recipe, int8: bool) -> str:
     options = ', precision="int8"' if int8 else ""
-    if recipe.model.truncation != "longest_first":  # no file of the model can say so
-        options += f', truncation="{recipe.model.truncation}"'
     return f"""## Use
 
 ```python

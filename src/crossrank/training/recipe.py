@@ -125,7 +125,7 @@ class ModelSection(Section):
     revision: str | None = None
     num_labels: Count | None = None
     max_length: Count | None = None
-    truncation: Literal["longest_first", "only_document"] = "longest_first"
+    truncation: Literal["longest_first", "only_document"] | None = None
     lora: LoRASection | None = None
 
 

@@ -43,7 +43,8 @@ class StateErrors(Scorer):
 
     def __call__(self, encoded: Sequence[Encoded]) -> Tensor:
         """Compute errors ``[pairs, 1]``, fp32."""
-        self.model.eval()  # no dropout: what the teacher says is without noise, too
+        if self.model.training:
+            self.model.eval()  # no dropout: what the teacher says is without noise, too
         batch = self.collate(encoded)
         with torch.no_grad():
             self._teacher.forward(batch)
