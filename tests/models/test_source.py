@@ -175,3 +175,9 @@ def test_a_path_is_a_folder_of_that_name(tmp_path: Path, monkeypatch: pytest.Mon
         Path(name).mkdir()
         assert locate(Path(name)) == Path(name)
         assert locate(name) == EMBEDDED[name]
+
+
+@pytest.mark.parametrize("name", [5, b"model", object()])
+def test_a_name_is_a_text_or_a_path(name: object) -> None:
+    with pytest.raises(InputError, match="named by a folder or by a hub id"):
+        locate(name)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from crossrank.errors import InputError, ModelNotFoundError
+from crossrank.errors import InputError, ModelNotFoundError, describe
 from crossrank.models.convert import can_convert
 from crossrank.models.files import choose, companions
 from crossrank.models.reading import read_kind
@@ -74,6 +74,11 @@ def locate(
                 "is incomplete. Install it again, or name a model."
             )
         return embedded
+    if not isinstance(name, str | Path):
+        raise InputError(
+            "A model is named by a folder or by a hub id such as 'organisation/model'; received "
+            f"{describe(name)}."
+        )
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder

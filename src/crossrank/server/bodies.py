@@ -22,9 +22,9 @@ LARGE = 100_000
 DEEPEST = 100
 """So many lists and objects may lie in each other."""
 
-CONTAINERS = 100
-"""Lists and objects that a body may have for each document of a request: in memory they take forty
-times what they take in the body."""
+CONTAINERS, FEWEST_CONTAINERS = 100, 100_000
+"""Lists and objects that a body may have for each document of a request, and whatever the number of
+documents: in memory they take forty times what they take in the body."""
 
 _NO_MARKS = bytes(set(range(256)) - set(b'"[]{}'))
 
@@ -41,7 +41,7 @@ class Bodies:
     def __init__(self, most_bytes: int, seconds: float, most_documents: int) -> None:
         self._most_bytes = most_bytes
         self._seconds = seconds
-        self._most_containers = CONTAINERS * most_documents
+        self._most_containers = max(FEWEST_CONTAINERS, CONTAINERS * most_documents)
         self._held = 0
 
     @asynccontextmanager

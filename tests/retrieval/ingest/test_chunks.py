@@ -1,6 +1,7 @@
 """Chunks: nothing lost, offsets exact, no larger than asked for."""
 
 import re
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -53,6 +54,23 @@ def test_sentences_stay_whole_where_they_fit_and_overlap() -> None:
     text = "One two three. Four five six. Seven eight nine. Ten."
     found = [chunk.text for chunk in chunks_of(Unit(text), words=7, overlap=3)]
     assert found == ["One two three. Four five six.", "Four five six. Seven eight nine. Ten."]
+
+
+def test_scripts_without_spaces_are_cut_too() -> None:
+    thai = "ภาษาไทยเป็นภาษาที่เขียนติดกันโดยไม่เว้นวรรคระหว่างคำ" * 20
+    found = list(chunks_of(Unit(thai), words=30, overlap=5))
+    assert len(found) > 10
+    for chunk in found:
+        letters = [c for c in chunk.text if unicodedata.category(c) != "Mn"]
+        assert len(letters) <= 3 * 30
+        assert unicodedata.category(chunk.text[0]) != "Mn"  # no sign is cut off its letter
+    assert found[-1].end == len(thai)
+    mixed = "ที่ one 中文 two ที่นี่"
+    assert [c.text for c in chunks_of(Unit(mixed), words=2, overlap=0)] == [
+        "ที่ one",
+        "中文",
+        "two ที่นี่",
+    ]
 
 
 @pytest.mark.parametrize(("words", "overlap"), [(5, 5), (5, -1), (0, 0)])

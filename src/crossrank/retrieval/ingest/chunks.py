@@ -10,10 +10,14 @@ from crossrank.errors import InputError
 from crossrank.long_documents import split
 from crossrank.retrieval.ingest.parse import Unit
 
-# A character of Chinese, Japanese or Korean counts as a word.
-_WORD = re.compile(
-    "[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\\s\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+"
+_EAST = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"  # Chinese, Japanese, Korean
+_SOUTH = "\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
+_MARKS = (
+    "\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u102b-\u103e\u17b4-\u17d3"
 )
+
+# A character of the first counts as a word, three of the second, with their vowel signs and tones.
+_WORD = re.compile(rf"[{_EAST}]|(?:[{_SOUTH}][{_MARKS}]*){{1,3}}|[^\s{_EAST}{_SOUTH}]+")
 
 
 @dataclass(frozen=True)
