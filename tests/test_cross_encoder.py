@@ -1,6 +1,7 @@
 """CrossEncoder beside the class of this name in sentence-transformers, and what it adds."""
 
 import asyncio
+import functools
 import shutil
 import sqlite3
 import threading
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from crossrank import CrossEncoder, InputError, ModelNotFoundError
+from crossrank.backends import load_backend
 
 torch = pytest.importorskip("torch", reason="the reference computes with torch")
 reference = pytest.importorskip("sentence_transformers", reason="it is the reference")
@@ -209,6 +211,19 @@ def test_awaiting(ours: CrossEncoder) -> None:
     scores, ranking = asyncio.run(both())
     np.testing.assert_allclose(scores, ours.predict(PAIRS), atol=1e-5)
     assert ranking == ours.rank(QUERY, DOCUMENTS, top_k=2)
+
+
+def test_the_cache_tells_devices_apart(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="it stands in for another device")
+    pair = ("how do magnets work", "A magnet attracts iron by its field.")
+    with CrossEncoder(cache=tmp_path / "scores.sqlite", activation_fn="identity") as model:
+        load = functools.partial(load_backend, model.spec, "onnx")
+        model._load = lambda device: load(device="cpu")  # type: ignore[assignment]
+        there = model.predict(pair, device="elsewhere")
+        here = model.predict(pair)
+    assert here == CrossEncoder(activation_fn="identity").predict(pair)
+    assert there == CrossEncoder(activation_fn="identity", backend="onnx").predict(pair)
+    assert there != here  # int8 is rounded otherwise
 
 
 def test_truncation_is_reported(ours: CrossEncoder) -> None:

@@ -4,6 +4,7 @@
 
     CrossRankError
     ├── InputError              a pair, a document or an option cannot be used (also a ValueError)
+    │   └── QueryTooLongError   a query that is to be kept whole leaves no room for a document
     ├── ModelError              a model cannot be found or used
     │   ├── ModelNotFoundError  no such folder, hub repository or embedded model
     │   ├── ModelFileError      a file of the model is missing, damaged or refused
@@ -31,6 +32,20 @@ class CrossRankError(Exception):
 
 class InputError(CrossRankError, ValueError):
     """A pair, a document or an option cannot be used as given."""
+
+
+class QueryTooLongError(InputError):
+    """A query that is to be kept whole leaves no room for a document.
+
+    Attributes:
+        tokens: How many it has.
+        most: How many it may have.
+    """
+
+    def __init__(self, message: str, tokens: int, most: int) -> None:
+        super().__init__(message)
+        self.tokens = tokens
+        self.most = most
 
 
 class ModelError(CrossRankError):

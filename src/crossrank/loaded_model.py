@@ -165,11 +165,10 @@ class LoadedModel:
         )
         self._lock = threading.Lock()
         self._backends: dict[str, Backend] = {}
+        self._digests: dict[str, str] = {}
         self.runtime = self._load(device=device)
         self.backend = self.runtime.name
-        # Now: the files may be replaced, or removed, while the model is in memory.
-        self._digest = "" if self._cache is None else digest(self.spec, self.runtime.files)
-        self._backends[self.runtime.device] = self.runtime
+        self._keep(self.runtime.device, self.runtime)
         self._scorers: dict[tuple[str, ...], Scorer] = {}
 
     @property
@@ -323,22 +322,36 @@ class LoadedModel:
             if wanted not in self._scorers:
                 backends = [self._on_device(name) for name in wanted]
                 self._scorers[wanted] = Scorer(
-                    self.spec, self._tokenizer, backends, self._cache, self._namespace
+                    self.spec,
+                    self._tokenizer,
+                    backends,
+                    self._cache,
+                    functools.partial(self._namespace, wanted),
                 )
             return self._scorers[wanted]
 
     def _on_device(self, name: str) -> Backend:
         if name not in self._backends:
-            self._backends[name] = self._load(device=name)
+            self._keep(name, self._load(device=name))
         return self._backends[name]
 
-    def _namespace(self, prompt: str | None, max_length: int) -> bytes:
+    def _keep(self, device: str, backend: Backend) -> None:
+        self._backends[device] = backend
+        if self._cache is not None:
+            # Now: the files may be replaced, or removed, while the model is in memory.
+            self._digests[device] = digest(self.spec, backend.files)
+
+    def _namespace(self, devices: Iterable[str], prompt: str | None, max_length: int) -> bytes:
         """Digest everything but the texts that can change a logit."""
         options = self._model_kwargs
+        used = [(self._digests[device], self._backends[device]) for device in devices]
         parts = (
-            self._digest,
-            self.runtime.name,
-            self.runtime.precision,
+            sorted(
+                {
+                    (weights, backend.name, backend.precision, backend.device.partition(":")[0])
+                    for weights, backend in used
+                }
+            ),
             sorted((name, value) for name, value in options.items() if name not in _OF_SPEED),
             self._tokenizer.template,
             self._tokenizer.truncation,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from crossrank.errors import InputError, ModelFileError, describe
+from crossrank.errors import InputError, ModelFileError, QueryTooLongError, describe
 from crossrank.pair_form import read_frame
 from crossrank.types import AnyPair, Floats, Pair, Patches
 
@@ -198,7 +198,7 @@ class PairTokenizer:
             One entry a pair, in the same order.
 
         Raises:
-            InputError: ``truncation="only_document"`` and a query leaves no room.
+            QueryTooLongError: ``truncation="only_document"`` and a query leaves no room.
         """
         if isinstance(self.template, PromptTemplate):
             return self._encode_prompts(self.template, pairs, prompt, count_all)
@@ -305,11 +305,13 @@ class PairTokenizer:
             return query, document
         if self.truncation == "only_document":
             if query >= room:
-                raise InputError(
+                raise QueryTooLongError(
                     f"A query of {query} tokens leaves no room for a document: with "
                     f"truncation='only_document' it may have at most {room - 1} tokens "
                     f"(max_length is {self.max_length}). Shorten the query, raise max_length, or "
-                    "use truncation='longest_first'."
+                    "use truncation='longest_first'.",
+                    tokens=query,
+                    most=room - 1,
                 )
             return query, room - query
         shorter = min(query, document)

@@ -4,6 +4,7 @@ import pytest
 
 from crossrank import CrossEncoder, backends
 from crossrank.backends import choose
+from crossrank.errors import InputError
 
 CLASSIFIER = "sequence-classification"
 BOTH = ("model.safetensors", "onnx/model_int8.onnx")
@@ -26,6 +27,8 @@ GRAPH = ("onnx/model_int8.onnx",)
         (True, CLASSIFIER, "cuda", BOTH, {"precision": "int8"}, "onnx"),
         (True, CLASSIFIER, None, BOTH, {"precision": "bf16"}, "torch"),
         (True, CLASSIFIER, None, BOTH, {"file_name": "model_int8.onnx"}, "openvino"),
+        (True, CLASSIFIER, None, ("openvino/openvino_model.xml",), {}, "openvino"),
+        (True, CLASSIFIER, None, ("onnx/model.onnx",), {"precision": "bf16"}, "openvino"),
     ],
 )
 def test_the_choice(
@@ -47,10 +50,8 @@ def test_the_embedded_model_loads_beside_a_gpu(monkeypatch: pytest.MonkeyPatch) 
         assert (model.backend, model.device) == ("openvino", "cpu")
 
 
-def test_an_onnx_runtime_for_gpus_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    onnxruntime = pytest.importorskip("onnxruntime", reason="it is what is looked for")
-    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
-    for gpu, expected in ((True, "onnx"), (False, "openvino")):
-        monkeypatch.setattr(backends, "_cuda_is_there", lambda gpu=gpu: gpu)
-        assert choose("native", None, GRAPH) == expected
+@pytest.mark.parametrize("device", ["mps", "xpu:0"])
+def test_a_graph_runs_on_no_other_device(device: str) -> None:
+    with pytest.raises(InputError, match=f"Received device='{device}': choose \"cpu\""):
+        choose("native", device, GRAPH)
+    assert choose(CLASSIFIER, device, BOTH) == "torch"

@@ -95,7 +95,7 @@ def test_a_body_may_be_nested_to_a_depth_that_everything_bears(small: Small) -> 
 
 
 def test_lists_that_would_fill_the_memory_get_413(small: Small) -> None:
-    """However few documents a request may have: their own lists are nobody's harm."""
+    """The limit does not shrink with that of documents, whose own lists count, too."""
     base = small(max_documents=10)
     documents = [{"text": "w1", "tags": [[]] * 9_997}] * 10
     for extra, status in ((7, 200), (8, 413)):
@@ -103,6 +103,27 @@ def test_lists_that_would_fill_the_memory_get_413(small: Small) -> None:
         assert post(base, json.dumps(body).encode()).status_code == status, extra
     message = reason(post(base, json.dumps(body).encode()), 413)
     assert message.startswith("A body may have at most 100000 lists and objects, received 100001")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "body"),
+    [
+        ("/v2/rerank", 413, {"documents": ["w1"]}),
+        ("/voyage/v1/rerank", 400, {"documents": ["w1"], "truncation": True}),
+        ("/rerank", 413, {"texts": ["w1"], "truncate": True}),
+        ("/rerank", 413, {"texts": ["w1"], "truncate": False}),
+    ],
+)
+def test_a_query_that_is_kept_whole_may_be_too_long(
+    small: Small, path: str, status: int, body: dict[str, Any]
+) -> None:
+    asked = json.dumps({"query": "w1 " * 20, **body}).encode()
+    if status != 413 or body.get("truncate", True):
+        assert post(small(), asked, path).status_code == 200
+    response = post(small(truncation="only_document"), asked, path)
+    assert response.status_code == status, response.text
+    assert "The query has 20 tokens" in response.text
+    assert "reads at most 12: shorten it" in response.text
 
 
 WRONG: dict[str, dict[str, Any]] = {

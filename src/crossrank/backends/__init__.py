@@ -58,8 +58,8 @@ def choose(
     """Choose a backend for ``backend="auto"``.
 
     Language models run on torch, and so do classifiers where a GPU is asked for or found. What
-    torch cannot read, a graph or a quantised model, runs on ONNX Runtime where a GPU is asked for,
-    or found beside an onnxruntime that was built for it. Everything else runs on OpenVINO.
+    torch cannot read, a graph or a quantised model, runs on ONNX Runtime where CUDA is asked for.
+    Everything else runs on OpenVINO.
 
     Args:
         kind: ``ModelSpec.kind``.
@@ -67,6 +67,9 @@ def choose(
         names: The files of the model.
         precision: What the caller wants.
         file_name: The weight file the caller named, if any.
+
+    Raises:
+        InputError: No backend runs the model on that device.
     """
     if kind in ("causal-lm", "seq2seq", "vision-language"):
         return "torch"
@@ -76,7 +79,15 @@ def choose(
     has_weights = any(file.format == "safetensors" for file in weight_files(names))
     if has_weights and file_name is None and precision not in ("int8", "int4"):
         return "torch"
-    return "onnx" if device or _onnx_runtime_has_cuda() else "openvino"
+    if device is None:
+        return "openvino"
+    if not device.startswith("cuda"):
+        raise InputError(
+            "torch runs on other devices than the CPU and CUDA, and reads safetensors in fp32, "
+            f"fp16 and bf16; this model, or what is asked of it, is another. Received "
+            f'device={device!r}: choose "cpu".'
+        )
+    return "onnx"
 
 
 def load_backend(
@@ -120,10 +131,3 @@ def _cuda_is_there() -> bool:
     import torch
 
     return torch.cuda.is_available()
-
-
-def _onnx_runtime_has_cuda() -> bool:
-    if not installed("onnxruntime"):
-        return False
-    providers: list[str] = importlib.import_module("onnxruntime").get_available_providers()
-    return "CUDAExecutionProvider" in providers

@@ -1,7 +1,9 @@
 """ONNX Runtime: CPU, CUDA and TensorRT."""
 
 import sys
-from contextlib import redirect_stdout
+import threading
+from contextlib import redirect_stdout, suppress
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -62,23 +64,13 @@ class ONNXBackend(Backend):
         provider = options.get("provider") or _provider(onnxruntime, device)
         if provider not in onnxruntime.get_available_providers():
             there = ", ".join(onnxruntime.get_available_providers())
-            raise InputError(f"This onnxruntime has {there}, received provider={provider!r}.")
-        graph = find_graph(spec, cls.name, precision, options.get("file_name"))
-        if provider != PROVIDERS["cpu"]:
-            _preload(onnxruntime)
-        try:
-            session = onnxruntime.InferenceSession(
-                str(graph.path),
-                options.get("session_options") or _session_options(onnxruntime),
-                providers=[provider],
-                provider_options=[_place(provider, device, options.get("provider_options") or {})],
+            raise InputError(
+                f"This onnxruntime has {there}, received provider={provider!r}. For CUDA and TensorRT "
+                "install onnxruntime-gpu in its place, or leave the device out."
             )
-        except Exception as error:
-            raise ModelFileError(
-                f"A model that ONNX Runtime can read is required, and {graph.path} is damaged or "
-                f"of another kind: {error}"
-            ) from error
-        # Without a provider's libraries or its GPU, ONNX Runtime goes on with the CPU.
+        graph = find_graph(spec, cls.name, precision, options.get("file_name"))
+        reason = graph.reason
+        session = _open(onnxruntime, graph.path, provider, device, options)
         if provider not in session.get_providers():
             if device or "provider" in options:
                 raise InputError(
@@ -86,9 +78,10 @@ class ONNXBackend(Backend):
                     "it. Is there a GPU, and are the CUDA and cuDNN that this onnxruntime-gpu was "
                     'built for installed? Or choose device="cpu".'
                 )
+            reason += f"; on the CPU, as {provider} cannot be used here"
             provider = PROVIDERS["cpu"]
         where = "cpu" if provider == PROVIDERS["cpu"] else (device or "cuda")
-        loaded = cls(session, device=where, precision=graph.precision, reason=graph.reason)
+        loaded = cls(session, device=where, precision=graph.precision, reason=reason)
         loaded.files = graph.files
         return loaded
 
@@ -130,10 +123,41 @@ def _provider(onnxruntime: Any, device: str | None) -> str:
     return PROVIDERS[kind]
 
 
+def _open(
+    onnxruntime: Any, path: Path, provider: str, device: str | None, options: dict[str, Any]
+) -> Any:
+    """Open a session; on the CPU where the provider's libraries or its GPU cannot be used."""
+    settings = options.get("session_options") or _session_options(onnxruntime)
+    place = _place(provider, device, options.get("provider_options") or {})
+    try:
+        if provider != PROVIDERS["cpu"]:
+            _preload(onnxruntime)
+            with suppress(RuntimeError, ValueError):  # a driver that is too old, say
+                return onnxruntime.InferenceSession(
+                    str(path),
+                    settings,
+                    providers=[provider],
+                    provider_options=[place],
+                    enable_fallback=0,  # which would say so on stdout
+                )
+            place = {}
+        return onnxruntime.InferenceSession(
+            str(path), settings, providers=[PROVIDERS["cpu"]], provider_options=[place]
+        )
+    except Exception as error:
+        raise ModelFileError(
+            f"A model that ONNX Runtime can read is required, and {path} is damaged or "
+            f"of another kind: {error}"
+        ) from error
+
+
+_LOCK = threading.Lock()
+
+
 def _preload(onnxruntime: Any) -> None:
-    """Let it find CUDA where pip installs it; what is missing it prints, and not on stderr."""
+    """Let it find CUDA where pip installs it; what is missing it prints, on stdout."""
     if hasattr(onnxruntime, "preload_dlls"):  # since 1.21
-        with redirect_stdout(sys.stderr):
+        with _LOCK, redirect_stdout(sys.stderr):
             onnxruntime.preload_dlls()
 
 

@@ -91,6 +91,7 @@ def _model(encoder: "CrossEncoder") -> dict[str, Any]:
         "template": type(spec.template).__name__,
         "labels": spec.num_labels,
         "max length": spec.max_length,
+        "truncation": spec.truncation,
         "activation": spec.activation,
         "prompts": spec.prompts,
         "languages": list(spec.languages),

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from crossrank.cli import options
 from crossrank.cli.reporting import say
 
 
@@ -64,6 +65,7 @@ def serve(
     max_length: Annotated[
         int | None, typer.Option(help="Longest pair in tokens.", show_default="the model's own")
     ] = None,
+    truncation: options.Truncation = None,
     max_documents: Annotated[
         int | None, typer.Option(help="Most documents a request.", show_default="1000")
     ] = None,
@@ -145,6 +147,7 @@ def serve(
         "precision": precision,
         "device": device,
         "max_length": max_length,
+        "truncation": truncation,
         "max_documents": max_documents,
         "max_body_bytes": max_body_bytes,
         "max_queue": max_queue,

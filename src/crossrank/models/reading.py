@@ -128,10 +128,15 @@ def read_spec(
     )
 
 
-def _truncation(config: dict[str, Any]) -> Truncation:
-    """Read what crossrank alone knows: its own entry of ``config.json``."""
+def own_settings(config: dict[str, Any]) -> dict[str, Any]:
+    """Give crossrank's own entry of ``config.json``, empty where there is none."""
     ours = config.get("crossrank")
-    value = ours.get("truncation", "longest_first") if isinstance(ours, dict) else "longest_first"
+    return ours if isinstance(ours, dict) else {}
+
+
+def _truncation(config: dict[str, Any]) -> Truncation:
+    """Read what no other library has a place for."""
+    value = own_settings(config).get("truncation", "longest_first")
     if value not in get_args(Truncation):
         raise ModelFileError(
             f"truncation in config.json must be {' or '.join(map(repr, get_args(Truncation)))}, "

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from crossrank.errors import InputError
 from crossrank.models.calibrations import FILE as CALIBRATION
 from crossrank.models.files import companions, list_names, weight_files
-from crossrank.models.reading import read_json, read_modules, transformer_folder
+from crossrank.models.reading import own_settings, read_json, read_modules, transformer_folder
 from crossrank.models.spec import ModelSpec
 from crossrank.tokenization import Truncation
 
@@ -219,7 +219,7 @@ def _set_activation(folder: Path, activation: str) -> None:
 def _set_truncation(folder: Path, truncation: Truncation) -> None:
     """Keep it in an entry of ours: no other library has a place for it."""
     file = transformer_folder(folder, read_modules(folder)) / "config.json"
-    known = read_json(file).get("crossrank") or {}
+    known = own_settings(read_json(file))
     if truncation != known.get("truncation", "longest_first"):
         _change_json(file, crossrank=known | {"truncation": truncation})
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from crossrank.batching import collate, plan
 from crossrank.errors import InputError
 from crossrank.models.spec import ModelSpec
+from crossrank.models.tokenizers import load_tokenizer
 from crossrank.optional import require
-from crossrank.tokenization import PairTokenizer
 from crossrank.types import Pair
 
 Feed = dict[str, NDArray[np.int64]]
@@ -38,7 +38,7 @@ def calibration_feeds(
     """
     if not pairs:
         raise InputError("int8 needs pairs to calibrate on; received none.")
-    tokenizer = PairTokenizer(spec.tokenizer_file, spec.template, max_length=spec.max_length)
+    tokenizer = load_tokenizer(spec)
     encoded = sorted(tokenizer.encode(pairs), key=lambda pair: len(pair.ids))
     chosen = np.linspace(0, len(encoded) - 1, min(size, len(encoded))).round().astype(int)
     names = _input_names(graph)

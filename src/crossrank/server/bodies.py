@@ -22,9 +22,11 @@ LARGE = 100_000
 DEEPEST = 100
 """So many lists and objects may lie in each other."""
 
-CONTAINERS, FEWEST_CONTAINERS = 100, 100_000
-"""Lists and objects that a body may have for each document of a request, and whatever the number of
-documents: in memory they take forty times what they take in the body."""
+CONTAINERS = 100_000
+"""Lists and objects that a body may have: in memory they take forty times what they take in it."""
+
+CONTAINERS_A_DOCUMENT = 100
+"""It may have more where a request may have more than a thousand documents: so many for each."""
 
 _NO_MARKS = bytes(set(range(256)) - set(b'"[]{}'))
 
@@ -41,7 +43,7 @@ class Bodies:
     def __init__(self, most_bytes: int, seconds: float, most_documents: int) -> None:
         self._most_bytes = most_bytes
         self._seconds = seconds
-        self._most_containers = max(FEWEST_CONTAINERS, CONTAINERS * most_documents)
+        self._most_containers = max(CONTAINERS, CONTAINERS_A_DOCUMENT * most_documents)
         self._held = 0
 
     @asynccontextmanager

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from crossrank.errors import InputError
+from crossrank.errors import InputError, QueryTooLongError
 from crossrank.ranking import sort_documents
 from crossrank.server.auth import ApiKeys
 from crossrank.server.bodies import Bodies
@@ -196,7 +196,15 @@ def refusal(dialect: Dialect[Any], error: RequestError, record: Record) -> Respo
 
 
 def _as_problem(error: RequestError | InputError) -> RequestError:
-    return error if isinstance(error, RequestError) else RequestError("invalid", str(error))
+    if isinstance(error, RequestError):
+        return error
+    if isinstance(error, QueryTooLongError):
+        return RequestError(
+            "too_large",
+            f"The query has {error.tokens} tokens, and the model, which keeps queries whole, reads "
+            f"at most {error.most}: shorten it.",
+        )
+    return RequestError("invalid", str(error))
 
 
 async def _while_connected(request: Request, work: Awaitable[Result]) -> Result:

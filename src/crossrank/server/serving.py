@@ -260,5 +260,6 @@ def _load(source: str, settings: Settings) -> CrossEncoder:
         precision=settings.precision,  # type: ignore[arg-type]  # checked there
         device=settings.device,
         max_length=settings.max_length,
+        truncation=settings.truncation,
         cache=cache,
     )

@@ -16,6 +16,7 @@ from pydantic_settings import (
 
 from crossrank.errors import InputError
 from crossrank.server.problems import first_fault
+from crossrank.tokenization import Truncation
 
 PREFIX = "CROSSRANK_SERVER_"
 """Of the variables."""
@@ -45,6 +46,7 @@ class Settings(BaseSettings):
     precision: str = "auto"
     device: str | None = None
     max_length: int | None = Field(default=None, ge=1)
+    truncation: Truncation | None = None
     max_documents: int = Field(default=1000, ge=1)
     max_body_bytes: int = Field(default=10_000_000, ge=1)
     max_queue: int = Field(default=20_000, ge=1)
