@@ -1,5 +1,6 @@
 """Tokenisation against Hugging Face's own pair encoding, and what is reported as cut."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-from crossrank.errors import InputError, ModelFileError
+from crossrank.errors import InputError, ModelFileError, QueryTooLongError
 from crossrank.tokenization import PairTemplate, PairTokenizer, PromptTemplate
 
 CORPUS = ["the quick brown fox jumps over the lazy dog", "pack my box with five dozen jugs"]
@@ -95,8 +96,13 @@ def test_only_document_keeps_the_query_whole(file: Path) -> None:
     assert encoded.truncated_document == tokenizer.count("the lazy dog " * 9) - (
         tokenizer.room(query)
     )
-    with pytest.raises(InputError, match="leaves no room"):
+    with pytest.raises(QueryTooLongError, match="leaves no room") as caught:
         tokenizer.encode([(query * 9, "the lazy dog")])
+    told = caught.value
+    frame = len(tokenizer.encode([("", "")])[0].ids)
+    assert (told.tokens, told.most) == (tokenizer.count(query * 9), 16 - frame - 1)
+    again = copy.copy(told)  # as it goes from process to process
+    assert (str(again), again.tokens, again.most) == (str(told), told.tokens, told.most)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

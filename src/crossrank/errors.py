@@ -42,7 +42,7 @@ class QueryTooLongError(InputError):
         most: How many it may have.
     """
 
-    def __init__(self, message: str, tokens: int, most: int) -> None:
+    def __init__(self, message: str, tokens: int = 0, most: int = 0) -> None:
         super().__init__(message)
         self.tokens = tokens
         self.most = most

@@ -165,7 +165,7 @@ class LoadedModel:
         )
         self._lock = threading.Lock()
         self._backends: dict[str, Backend] = {}
-        self._digests: dict[str, str] = {}
+        self._computing: dict[str, tuple[str, ...]] = {}
         self.runtime = self._load(device=device)
         self.backend = self.runtime.name
         self._keep(self.runtime.device, self.runtime)
@@ -326,7 +326,7 @@ class LoadedModel:
                     self._tokenizer,
                     backends,
                     self._cache,
-                    functools.partial(self._namespace, wanted),
+                    functools.partial(self._namespace, {self._computing[name] for name in wanted}),
                 )
             return self._scorers[wanted]
 
@@ -337,21 +337,18 @@ class LoadedModel:
 
     def _keep(self, device: str, backend: Backend) -> None:
         self._backends[device] = backend
-        if self._cache is not None:
-            # Now: the files may be replaced, or removed, while the model is in memory.
-            self._digests[device] = digest(self.spec, backend.files)
+        # Now: the files may be replaced, or removed, while the model is in memory.
+        weights = "" if self._cache is None else digest(self.spec, backend.files)
+        kind = backend.device.partition(":")[0]
+        self._computing[device] = (weights, backend.name, backend.precision, kind)
 
-    def _namespace(self, devices: Iterable[str], prompt: str | None, max_length: int) -> bytes:
+    def _namespace(
+        self, computing: Iterable[tuple[str, ...]], prompt: str | None, max_length: int
+    ) -> bytes:
         """Digest everything but the texts that can change a logit."""
         options = self._model_kwargs
-        used = [(self._digests[device], self._backends[device]) for device in devices]
         parts = (
-            sorted(
-                {
-                    (weights, backend.name, backend.precision, backend.device.partition(":")[0])
-                    for weights, backend in used
-                }
-            ),
+            sorted(computing),
             sorted((name, value) for name, value in options.items() if name not in _OF_SPEED),
             self._tokenizer.template,
             self._tokenizer.truncation,

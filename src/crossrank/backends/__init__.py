@@ -83,9 +83,8 @@ def choose(
         return "openvino"
     if not device.startswith("cuda"):
         raise InputError(
-            "torch runs on other devices than the CPU and CUDA, and reads safetensors in fp32, "
-            f"fp16 and bf16; this model, or what is asked of it, is another. Received "
-            f'device={device!r}: choose "cpu".'
+            "A graph, or a quantised model, runs on the CPU, and with onnxruntime-gpu on CUDA. "
+            f'Received device={device!r}: choose "cpu".'
         )
     return "onnx"
 
