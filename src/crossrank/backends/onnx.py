@@ -65,8 +65,8 @@ class ONNXBackend(Backend):
         if provider not in onnxruntime.get_available_providers():
             there = ", ".join(onnxruntime.get_available_providers())
             raise InputError(
-                f"This onnxruntime has {there}, received provider={provider!r}. For CUDA and TensorRT "
-                "install onnxruntime-gpu in its place, or leave the device out."
+                f"This onnxruntime has {there}, received provider={provider!r}. For CUDA and "
+                "TensorRT install onnxruntime-gpu in its place, or leave the device out."
             )
         graph = find_graph(spec, cls.name, precision, options.get("file_name"))
         reason = graph.reason
