@@ -17,7 +17,9 @@ from crossrank.retrieval.answer import Answerer
 from crossrank.retrieval.index import SearchIndex, update
 from crossrank.retrieval.pipeline import RetrieveAndRerank
 
-folder, question, *server = sys.argv[1:] or ["docs", "What is a calibrated score?"]
+docs = Path(__file__).parents[1] / "docs"
+folder, *asked = sys.argv[1:] or [str(docs), "What is a calibrated score?"]
+question, *server = asked or sys.exit(__doc__)
 with tempfile.TemporaryDirectory() as place:
     # An index is worth keeping: called again, update reads what has changed and nothing else.
     update(Path(folder), Path(place))

@@ -363,9 +363,8 @@ class LoadedModel:
         if prompt is not None:
             return prompt
         if name is not None and name not in self.prompts:
-            known = ", ".join(map(repr, self.prompts)) or "no prompts"
-            raise InputError(
-                f"prompt_name must be one of this model's: {known}; received {name!r}."
-            )
+            known = ", ".join(map(repr, self.prompts))
+            required = f"one of this model's: {known}" if known else "left out: the model has none"
+            raise InputError(f"prompt_name must be {required}; received {name!r}.")
         chosen = name if name is not None else self.default_prompt_name
         return self.prompts.get(chosen) if chosen is not None else None

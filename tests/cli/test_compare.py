@@ -229,7 +229,7 @@ def test_what_is_not_there(invoke: Invoke, collection: Path, tmp_path: Path) -> 
     (collection / "qrels.txt").unlink()
     result = invoke("compare", collection, "default", "first-stage")
     assert result.exit_code == 1
-    assert result.stderr.startswith("Error: One of qrels.txt, ")
+    assert result.stderr.startswith("Error: qrels.txt or ")
 
 
 def test_a_run_over_another_collection(invoke: Invoke, collection: Path, tmp_path: Path) -> None:

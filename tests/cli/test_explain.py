@@ -81,7 +81,7 @@ def test_html_is_a_fragment(invoke: Invoke, model: list[str]) -> None:
         ([], "One document is required"),
         (["-", "--text", "w1"], "received both"),
         (["missing.txt"], "does not exist"),
-        (["--text", "w1", "--label", "1"], "label must be from 0 to 0"),
+        (["--text", "w1", "--label", "1"], "label must be 0"),
         (["--text", "w1", "--method", "gradients"], "backend='torch'"),
     ],
 )

@@ -126,7 +126,7 @@ def test_a_label_is_chosen(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"method": "magic"}, "method must be one of 'sentences', 'tokens', 'gradients'.*'magic'"),
-        ({"label": -1}, "label must be from 0 to 0.*received -1"),
+        ({"label": -1}, "label must be 0, as the model has 1; received -1"),
         ({"max_pieces": 0}, "max_pieces must be at least 1, received 0"),
         ({"steps": 0}, "steps must be at least 1, received 0"),
         ({"document": None}, "document.*must be a string, received None"),

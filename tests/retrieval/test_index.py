@@ -212,6 +212,6 @@ def test_where_every_file_is_left_out_the_reasons_are_told(tmp_path: Path) -> No
     documents.mkdir()
     (documents / "rows.jsonl").write_text('{"body": "no column text"}\n')
     with pytest.raises(
-        InputError, match=r"no documents with text.*rows.jsonl, line 1: 'text' must"
+        InputError, match=r"no documents with text.*rows.jsonl, line 1: a string 'text' is"
     ):
         update(documents, tmp_path / "index")

@@ -66,8 +66,8 @@ def test_lists_and_tables_in_variables_are_json(monkeypatch: pytest.MonkeyPatch)
         ('models = "default"', "The setting models: Input should be a valid dictionary"),
         ('aliases = {x = "y"}', "the alias 'x' must name one of the models default, received 'y'"),
         ('aliases = {default = "default"}', "'default' is both a model and an alias"),
-        ("port = ", "The settings cannot be read: Invalid value"),
-        ("port = 1\nport = 2", "The settings cannot be read: Cannot overwrite a value"),
+        ("port = ", "server.toml: Invalid value"),
+        ("port = 1\nport = 2", "server.toml: Cannot overwrite a value"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_said_in_one_line(
@@ -83,7 +83,7 @@ def test_what_is_wrong_in_a_file_is_said_in_one_line(
 
 def test_a_variable_that_is_no_json_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CROSSRANK_SERVER_MODELS", "default")
-    with pytest.raises(InputError, match=r"The settings cannot be read: .*models"):
+    with pytest.raises(InputError, match="The variable CROSSRANK_SERVER_MODELS must be JSON"):
         Settings.read(None)
 
 

@@ -4,6 +4,7 @@ import os
 import queue
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -125,10 +126,9 @@ class OpenVINOBackend(Backend):
         try:
             request.infer(self._feed(batch), share_inputs=True)
             return np.array(request.get_output_tensor(0).data, dtype=np.float32)
-        except MemoryError as error:
-            raise OutOfMemoryError(f"There is no memory for {_shape(batch)}.") from error
-        except RuntimeError as error:
+        except (MemoryError, RuntimeError) as error:
             if _is_out_of_memory(error):
+                self._forget(request, batch)
                 raise OutOfMemoryError(f"There is no memory for {_shape(batch)}.") from error
             raise BackendError(
                 f"OpenVINO failed on {_shape(batch)}: {_first_line(error)}"
@@ -139,6 +139,19 @@ class OpenVINOBackend(Backend):
     def close(self) -> None:
         """Free the model."""
         self._requests = None
+
+    def _forget(self, request: Any, batch: Batch) -> None:
+        """Compute two small batches after one for which there was no memory.
+
+        OpenVINO can be left with its shape in the middle of the network (seen once, in a busy
+        process): a batch of the shape of the last good one then asks for as much memory again. Of
+        two small ones, at least one has another shape.
+        """
+        while len(batch) > 3:
+            batch = batch.halves()[0]
+        for part in (batch, batch.halves()[1]) if len(batch) > 1 else ():
+            with suppress(MemoryError, RuntimeError):
+                request.infer(self._feed(part), share_inputs=True)
 
     def _feed(self, batch: Batch) -> dict[str, NDArray[Any]]:
         """Cast and pad what the graph asks for."""
@@ -238,7 +251,9 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
+def _is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
+    if isinstance(error, MemoryError):
+        return True
     text = str(error).lower()
     return any(sign in text for sign in ("bad_alloc", "allocate", "out of memory", "a memory"))
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from crossrank.cli.reporting import say
+from crossrank.cli.reporting import bad_usage, say
 
 INDEX = Path("crossrank-index")
 
@@ -52,6 +52,7 @@ def index(
     """
     from crossrank.retrieval.index import update
     from crossrank.retrieval.index_files import IndexSettings
+    from crossrank.retrieval.on_disk import check_retriever
 
     given = {
         "retriever": retriever,
@@ -61,6 +62,9 @@ def index(
     }
     chosen = {name: value for name, value in given.items() if value is not None}
     settings = IndexSettings(**chosen) if chosen else None  # type: ignore[arg-type]
+    if settings is not None:
+        with bad_usage():
+            check_retriever(settings.retriever, settings.bi_encoder)
     done = update(documents, index, settings, progress=say)
     for name, reason in done.failed.items():
         say(f"Left out: {reason if name in reason else f'{name}: {reason}'}", "yellow")

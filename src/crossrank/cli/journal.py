@@ -141,9 +141,17 @@ def resumable(journal: Journal) -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
+_NUMBERS_SAY_NOTHING = {
+    "model": "another model",
+    "input size": "the input has changed",
+    "input modified": "the input has changed",
+}
+
+
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:
-    return ", ".join(
-        f"{name}: {before.get(name)!r} then, {now.get(name)!r} now"
-        for name in sorted(before.keys() | now.keys())
-        if before.get(name) != now.get(name)
+    differing = [n for n in sorted(before.keys() | now.keys()) if before.get(n) != now.get(n)]
+    told = (
+        _NUMBERS_SAY_NOTHING.get(n, f"{n}: {before.get(n)!r} then, {now.get(n)!r} now")
+        for n in differing
     )
+    return ", ".join(dict.fromkeys(told))

@@ -93,12 +93,17 @@ def score(
 def _check_out(file: Path, out: Path, overwrite: bool) -> None:
     from crossrank.text_files import is_gzip, stem_suffix
 
-    if (stem_suffix(file), is_gzip(file)) != (stem_suffix(out), is_gzip(out)):
+    form = stem_suffix(file), is_gzip(file)
+    if form != (stem_suffix(out), is_gzip(out)):
         raise typer.BadParameter(
-            f"The output has the input's format: a name that ends like {file.name!r} is required, "
-            f"received {out.name!r}."
+            f"The output has the input's format: a name that ends in {_ending(*form)!r} is "
+            f"required, received {out.name!r}."
         )
     options.check_out(out, overwrite, file)
+
+
+def _ending(suffix: str, compressed: bool) -> str:
+    return f"{suffix}.gz" if compressed else suffix
 
 
 def _job(

@@ -243,5 +243,5 @@ def _judgements(home: Path, split: str | None) -> Path:
 def _first(home: Path, *names: str) -> Path:
     found = find_file(home, names)
     if found is None:
-        raise InputError(f"One of {', '.join(names)} is required in {home}, and there is none.")
+        raise InputError(f"{' or '.join(names)} is required in {home}, which has none.")
     return found

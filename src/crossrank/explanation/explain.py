@@ -37,7 +37,8 @@ class Wanted:
             raise InputError(f"method must be one of {known}, received {self.method!r}.")
         if not 0 <= self.label < num_labels:
             raise InputError(
-                f"label must be from 0 to {num_labels - 1}, as the model has {num_labels}; "
+                f"label must be {f'from 0 to {num_labels - 1}' if num_labels > 1 else 0}, as the "
+                f"model has {num_labels}; "
                 f"received {self.label}."
             )
         for name in ("max_pieces", "steps"):

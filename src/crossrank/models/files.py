@@ -186,7 +186,7 @@ def choose(
     there = ", ".join(sorted({f"{file.precision} ({file.name})" for file in readable}))
     raise InputError(
         f"precision={precision!r} was asked for, and {where} has for backend {backend!r}: {there}. "
-        "Choose one of these, or make the file with: crossrank export"
+        f"Choose one of these{', or make the file with: crossrank export' if whole else ''}."
     )
 
 

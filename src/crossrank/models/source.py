@@ -231,8 +231,8 @@ def _clear_errors(repo_id: str, revision: str | None) -> Iterator[None]:
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
         raise ModelNotFoundError(
             f"{repo_id} is not among the downloaded models, and the network may not be used or "
-            "does not answer. Load it once with a network, name a folder that holds the model, or "
-            'use an embedded model: CrossEncoder() or CrossEncoder("small").'
+            "does not answer. Load it once with a network, or name a folder that holds the model. "
+            'The embedded ones, "default" and "small", need no network; they can score, not train.'
         ) from error
     except errors.HfHubHTTPError as error:
         raise ModelNotFoundError(f"{repo_id} cannot be downloaded: {error}") from error

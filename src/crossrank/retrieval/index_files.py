@@ -93,8 +93,11 @@ def settle(folder: Path, documents: Path, wanted: IndexSettings | None) -> Index
                 f"{folder} is an index of {indexed}: name another --index for {source}."
             )
         if finished and settings not in (None, known):
+            before, now = asdict(known), asdict(settings or known)
+            differing = [name for name in before if before[name] != now[name]]
             raise InputError(
-                f"{folder} was made with {known}, received {settings}: delete it to change that."
+                f"{folder} was made with {_told(before, differing)}, received "
+                f"{_told(now, differing)}: delete it to change that."
             )
         settings = settings or known
     settings = settings or IndexSettings()
@@ -108,6 +111,10 @@ def settle(folder: Path, documents: Path, wanted: IndexSettings | None) -> Index
     (folder / "files").mkdir(exist_ok=True)
     _write_changed(folder / SETTINGS, json.dumps(fields, indent=1))
     return settings
+
+
+def _told(settings: dict[str, object], names: list[str]) -> str:
+    return ", ".join(f"{name}={settings[name]!r}" for name in names)
 
 
 def read_settings(folder: Path) -> tuple[IndexSettings, str]:

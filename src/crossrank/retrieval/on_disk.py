@@ -31,8 +31,12 @@ def check_retriever(name: RetrieverName, bi_encoder: str | Path | None) -> None:
     if name not in ("bm25", "dense", "both"):
         raise InputError(f"retriever must be 'bm25', 'dense' or 'both', received {name!r}.")
     if (name == "bm25") != (bi_encoder is None):
-        required = "needs no bi-encoder" if name == "bm25" else "needs a bi-encoder"
-        raise InputError(f"The retriever {name!r} {required}, received {bi_encoder!r}.")
+        if name == "bm25":
+            raise InputError(f"The retriever 'bm25' needs no bi-encoder, received {bi_encoder!r}.")
+        raise InputError(
+            f"The retriever {name!r} needs a bi-encoder, received None: name one with bi_encoder, "
+            "on the command line with --bi-encoder."
+        )
 
 
 def open_retriever(

@@ -81,4 +81,5 @@ class RequestError(CrossRankError):
 def first_fault(error: ValidationError) -> tuple[str, ErrorDetails]:
     """Give the first thing that a schema found wrong: the field, and what is wrong with it."""
     fault = error.errors(include_url=False, include_context=False)[0]
+    fault["msg"] = fault["msg"].removeprefix("Value error, ")  # pydantic puts it before our words
     return ".".join(map(str, fault["loc"]))[:200], fault

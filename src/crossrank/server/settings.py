@@ -122,16 +122,21 @@ class Settings(BaseSettings):
             return source(**given)
         except ValidationError as error:
             raise InputError(_told(error)) from error
-        except (SettingsError, ValueError) as error:
-            raise InputError(f"The settings cannot be read: {error}.") from error
+        except SettingsError as error:
+            name = next((name for name in cls.model_fields if f'"{name}"' in str(error)), "")
+            raise InputError(
+                f'The variable {PREFIX}{name.upper()} must be JSON, such as ["a", "b"] or '
+                '{"a": "b"}.'
+            ) from error
+        except ValueError as error:
+            raise InputError(f"The settings cannot be read from {file}: {error}.") from error
 
 
 def _told(error: ValidationError) -> str:
     name, fault = first_fault(error)
     if fault["type"] == "extra_forbidden":
         return f"There is no setting {name}: did you mean {_nearest(name)}?"
-    reason = fault["msg"].removeprefix("Value error, ")  # which pydantic puts before those of ours
-    return f"The setting {name}: {reason}." if name else f"The settings: {reason}."
+    return f"The setting {name}: {fault['msg']}." if name else f"The settings: {fault['msg']}."
 
 
 def _nearest(name: str) -> str:

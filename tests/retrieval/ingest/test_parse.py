@@ -135,7 +135,7 @@ def test_rows_of_jsonl_and_csv(tmp_path: Path) -> None:
         ("a.pdf", b"%PDF-1.4 garbage", "a PDF that can be read is required"),
         ("a.pdf", b"", "a PDF that can be read is required"),
         ("a.docx", b"no zip", "a DOCX that can be read is required"),
-        ("a.jsonl", b'{"text": 1}\n', "line 1: 'text' must be a string"),
+        ("a.jsonl", b'{"text": 1}\n', "line 1: a string 'text' is required"),
         ("a.csv", b"title\nT\n", "a column 'text' is required"),
         ("a.csv", b"", "a column 'text' is required"),
         ("a.exe", b"MZ", "one of .txt, .md"),

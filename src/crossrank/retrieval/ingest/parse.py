@@ -132,7 +132,9 @@ def _table(path: Path, read: Callable[[Path], Iterator[tuple[int, list[str]]]]) 
 
 def _row(path: Path, place: str, text: object, title: object) -> Unit:
     if not isinstance(text, str) or not isinstance(title, str | None):
-        raise InputError(f"{path}, {place}: 'text' must be a string, and so must 'title'.")
+        raise InputError(
+            f"{path}, {place}: a string 'text' is required, and 'title', if any, must be one, too."
+        )
     return Unit(text, (Heading(0, 1, title),) if title else (), place)
 
 
