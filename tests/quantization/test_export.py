@@ -140,6 +140,12 @@ def test_what_cannot_be_exported_is_refused(
     assert (occupied / "mine.txt").read_text() == "keep me"
 
 
+def test_a_quantised_model_is_no_beginning(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="weights in fp32, and small has none"):
+        export("small", tmp_path / "out", "int4", pairs=PAIRS)
+    assert not (tmp_path / "out").exists()
+
+
 def test_overwriting_replaces_the_folder(model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()

@@ -7,6 +7,7 @@ from pathlib import Path
 from crossrank.errors import ExportError, InputError, QualityLimitError
 from crossrank.evaluation.evaluation_set import EvaluationSet
 from crossrank.models import ModelSpec, locate, read_spec
+from crossrank.models.files import list_names, weight_files
 from crossrank.models.folders import check_target, placed, refuse_loss
 from crossrank.models.graphs import Graph, find_graph
 from crossrank.models.saving import save_model
@@ -110,6 +111,11 @@ def _read(model: str | Path) -> ModelSpec:
         raise ExportError(
             f"{spec.name} reads {spec.modalities[0]} documents: export judges models on texts. "
             "backend='onnx' and backend='openvino' run it in fp32 without an export."
+        )
+    if not any(file.precision == "fp32" for file in weight_files(list_names(spec.folder))):
+        raise ExportError(
+            f"Export begins with weights in fp32, and {spec.name} has none: start from the model "
+            "that it was made of."
         )
     return spec
 
