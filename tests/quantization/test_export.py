@@ -212,7 +212,7 @@ def test_an_evaluation_folder_is_read(tmp_path: Path) -> None:
     corpus = [f'{{"_id": "d{n}", "title": "", "text": "text {n}"}}' for n in range(3)]
     (tmp_path / "corpus.jsonl").write_text("\n".join(corpus))
     (tmp_path / "qrels.txt").write_text("q 0 d1 1\n")
-    with pytest.raises(InputError, match=r"runs/bm25\.txt, run\.txt is required"):
+    with pytest.raises(InputError, match=r"runs/bm25\.txt or run\.txt is required"):
         EvaluationSet.read(tmp_path)
     (tmp_path / "run.txt").write_text("q Q0 d0 1 3.0 x\nq Q0 d1 2 2.0 x\nq Q0 d2 3 1.0 x\n")
     task = EvaluationSet.read(tmp_path, depth=2)
