@@ -79,6 +79,13 @@ class Unwritable(Mean):
         )
 
 
+def test_no_path_of_this_machine_is_written(tmp_path: Path) -> None:
+    to_onnx(Mean().eval(), tmp_path / "model.onnx")
+    written = (tmp_path / "model.onnx").read_bytes()
+    for path in (Path(__file__), Path(convert.__file__).parent, Path(torch.__file__).parent):
+        assert str(path).encode() not in written
+
+
 def test_says_which_network_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="Unwritable cannot be written as ONNX"):
         to_onnx(Unwritable().eval(), tmp_path / "model.onnx")

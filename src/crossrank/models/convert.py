@@ -139,6 +139,8 @@ def to_onnx(module: "nn.Module", path: Path, features: Sequence[int] | None = No
         inputs: list[Any] = program.model.graph.inputs
         for unused in [value for value in inputs if not value.uses()]:
             inputs.remove(unused)
+        for node in program.model.graph:
+            node.metadata_props.clear()  # stack traces, with the paths of this machine
         program.save(str(path))
 
 
