@@ -5,7 +5,6 @@ takes the highest id, so the entries to forget are those whose id lies more than
 below it. No counting, no column of access times, no write for a read of a recent entry.
 """
 
-import codecs
 import itertools
 import os
 import sqlite3
@@ -85,8 +84,7 @@ class ScoreCache:
             least ``max_entries / 2`` writes after its last use.
 
     Raises:
-        CacheError: The path is a folder, cannot be written, or holds a text or another program's
-            database.
+        CacheError: The path is a folder, cannot be written, or holds another program's database.
         InputError: ``max_entries`` is below 1.
 
     Example:
@@ -109,7 +107,6 @@ class ScoreCache:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         _check_writable(self._path)
-        _refuse_texts(self._path)
         with self._surviving_failure():
             self._open()
 
@@ -263,20 +260,6 @@ def _check_writable(path: Path) -> None:
             f"The score cache must be a file that can be written, and {path} cannot: {error}. "
             "Choose another path."
         ) from error
-
-
-def _refuse_texts(path: Path) -> None:
-    """Refuse what was never a database: somebody has named the wrong file."""
-    with path.open("rb") as file:
-        begin = file.read(4096)
-    try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(begin)
-    except UnicodeDecodeError:
-        return
-    if text and "\0" not in text:
-        raise CacheError(
-            f"The score cache must be a file of its own, and {path} is a text. Choose another path."
-        )
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
