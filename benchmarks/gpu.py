@@ -21,6 +21,7 @@ import numpy as np
 import torch
 import transformers
 from data import Pair, first_stage_pairs
+from ratios import compare
 from sentence_transformers import CrossEncoder as Theirs
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
@@ -76,7 +77,7 @@ def measured(size: dict[str, int], pairs: list[Pair]) -> dict[str, Any]:
     return {
         name: {
             "pairs_per_s": round(len(pairs) / median(taken)),
-            "ratio": round(median(a / b for a, b in zip(times[first], taken, strict=True)), 2),
+            "ratio": round(compare(times[first], taken)["ratio"], 2),
             "largest_difference": float(f"{np.abs(scores[name] - scores[first]).max():.1e}"),
         }
         for name, taken in times.items()
@@ -120,7 +121,7 @@ def contenders(folder: str) -> dict[str, Predict]:
     ):
         ours = Ours(
             folder, precision=precision, model_kwargs=settings, device="cuda", backend="torch"
-        )  # type: ignore[arg-type]
+        )
         running[name] = lambda pairs, model=ours: model.predict(pairs, show_progress_bar=False)
     return running
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from crossrank.backends.base import Backend
 from crossrank.errors import InputError
-from crossrank.models.files import list_names, weight_files
+from crossrank.models.files import READABLE, list_names, weight_files
 from crossrank.models.spec import ModelSpec
 from crossrank.optional import installed
 from crossrank.types import Precision
@@ -77,7 +77,7 @@ def choose(
     wanted = device or ("cuda" if _cuda_is_there() else "cpu")
     if not wanted.startswith(("cuda", "mps", "xpu")):
         return "openvino"
-    has_weights = any(file.format == "safetensors" for file in weight_files(names))
+    has_weights = any(file.format in READABLE["torch"] for file in weight_files(names))
     if has_weights and file_name is None and precision not in ("int8", "int4"):
         return "torch"
     if device is None:

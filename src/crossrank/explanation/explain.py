@@ -36,10 +36,9 @@ class Wanted:
             known = ", ".join(map(repr, get_args(Method)))
             raise InputError(f"method must be one of {known}, received {self.method!r}.")
         if not 0 <= self.label < num_labels:
+            possible = f"from 0 to {num_labels - 1}" if num_labels > 1 else "0"
             raise InputError(
-                f"label must be {f'from 0 to {num_labels - 1}' if num_labels > 1 else 0}, as the "
-                f"model has {num_labels}; "
-                f"received {self.label}."
+                f"label must be {possible}, as the model has {num_labels}; received {self.label}."
             )
         for name in ("max_pieces", "steps"):
             if getattr(self, name) < 1:
