@@ -23,8 +23,9 @@ demo: .venv/.demo
 
 CLIENTS := .venv-clients-current/.built .venv-clients-pinned/.built
 
+# Two processes: most tests keep one core busy. A file stays in one of them, with what it sets up.
 test: .venv/.dev $(CLIENTS)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-clients: .venv/.dev $(CLIENTS)
 	$(BIN)/python -m pytest tests/e2e/clients

@@ -61,7 +61,7 @@ def model_of_two_labels(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 @pytest.fixture
 def invoke(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Run a command in this process; ``result.stdout`` and ``result.stderr`` are apart."""
-    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("COLUMNS", "400")  # no message wraps, however long its paths are
     runner = CliRunner()
 
     def run(*arguments: str | Path, **options: Any) -> Result:

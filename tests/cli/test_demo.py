@@ -1,6 +1,7 @@
 """``crossrank demo``: the numbers of ``run_demo``; what they should be is tested there."""
 
 import io
+import os
 import re
 from collections.abc import Callable
 
@@ -19,7 +20,7 @@ def test_prints_what_the_demo_finds(invoke: Callable[..., Result]) -> None:
     result = invoke("demo", "--queries", "5")
     assert result.exit_code == 0, result.stderr
     expected = io.StringIO()
-    run_demo(queries=5, console=Console(file=expected, width=100))
+    run_demo(queries=5, console=Console(file=expected, width=int(os.environ["COLUMNS"])))
     assert _without_timings(result.stdout) == _without_timings(expected.getvalue())
     assert "5 questions" in result.stdout
     assert "pairs per second" in result.stdout
