@@ -29,6 +29,7 @@ from crossrank.training.row_files import Rows, write_rows
 from crossrank.training.student import keep_layers
 
 PASSAGES = 45_000
+"""Of ``pairs.jsonl``, to choose pairs from."""
 CALIBRATED = 600  # pairs, for int8
 LAYERS = (0, 4, 5)
 """What it begins as: without training, the best three (``benchmarks/distillation.py --choose``)."""
@@ -121,7 +122,9 @@ def cut(whole: Path, layers: tuple[int, ...], folder: Path) -> None:
     model.save(folder, "sigmoid")
 
 
-def learn(start: Path, teacher: Path, texts: Path, folder: Path, steps: int) -> None:
+def learn(
+    start: Path, teacher: Path, texts: Path, folder: Path, steps: int, rate: float = 1e-3
+) -> None:
     """Learn the teacher's states; an interrupted run goes on.
 
     Args:
@@ -130,9 +133,10 @@ def learn(start: Path, teacher: Path, texts: Path, folder: Path, steps: int) -> 
         texts: What ``write_texts`` wrote.
         folder: The folder to write.
         steps: How many.
+        rate: The learning rate at its highest.
     """
     arguments = {
-        "learning_rate": 1e-3,
+        "learning_rate": rate,
         "adam_beta2": 0.98,
         "per_device_train_batch_size": BATCH,
         "dataloader_num_workers": 4 if GPU else 0,
