@@ -12,7 +12,7 @@ import argparse
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +39,7 @@ TOKENS, TEXTS = 4096, 256  # a step, at most
 SHORT = 14  # tokens: what is shorter is a query
 OF_QUERIES = 0.35  # what the error of such a batch counts
 STEPS, RATE, WARM_UP = 4_400, 8e-4, 100
-PAIRED = {"steps": 600, "rate": 1e-4}  # with 5e-4 the error rose
+STEPS_OF_ALL, RATE_OF_ALL = 600, 1e-4  # at 5e-4 the error rose
 SAVED = 500  # steps between two checkpoints
 
 
@@ -51,17 +51,23 @@ def main() -> None:
     options.add_argument("--steps", type=int, help="of every stage; for a try")
     chosen = parsed(options)
     work, teacher = chosen.work, chosen.work / "trained"
-    taught = lessons(BUILD, random.Random(4))
-    paired = counted(taught, work / "lessons.json")
-    pairs = [*all_pairs(work, chosen.data, chosen.passages), *paired]
     tokens, lower = work / "single.npz", work / "small-lower"
-    stage(tokens, lambda path: write_tokens(single(pairs), teacher / "tokenizer.json", path))
+    world, further = work / "world.arrow", work / "small-further"
+
+    @cache
+    def paired() -> list[Pair]:
+        return counted(lessons(BUILD, random.Random(4)), work / "lessons.json")
+
+    def write_single(path: Path) -> None:
+        pairs = [*all_pairs(work, chosen.data, chosen.passages), *paired()]
+        write_tokens(single(pairs), teacher / "tokenizer.json", path)
+
+    stage(tokens, write_single)
     steps = chosen.steps or STEPS
     stage(lower, lambda path: learn_lower(work / "small", teacher, tokens, path, steps))
-    world, further = work / "world.arrow", work / "small-further"
-    stage(world, lambda path: write_texts([*paired, *titled()], path))
-    last = PAIRED | ({"steps": chosen.steps} if chosen.steps else {})
-    stage(further, partial(learn, lower, teacher, world, **last))
+    stage(world, lambda path: write_texts([*paired(), *titled()], path))
+    steps_of_all = chosen.steps or STEPS_OF_ALL
+    stage(further, partial(learn, lower, teacher, world, steps=steps_of_all, rate=RATE_OF_ALL))
     stage(work / "small-further-int8", lambda path: quantise(further, world, path))
 
 
