@@ -51,7 +51,7 @@ def test_the_same_content_gives_the_same_compressed_file(tmp_path: Path) -> None
 
 
 def test_compression_is_seen_from_the_content(tmp_path: Path) -> None:
-    (tmp_path / "qrels.txt").write_bytes(gzip.compress(b"q\t0\td\t3\n\n"))
+    (tmp_path / "qrels.txt").write_bytes(gzip.compress(b"q\t0\td\t3\n\n", mtime=0))
     assert read_qrels(tmp_path / "qrels.txt") == {"q": {"d": 3}}
 
 
@@ -126,8 +126,11 @@ def test_a_bad_line_is_named(
     ("content", "message"),
     [
         (None, " cannot be read: .*No such file"),
-        (gzip.compress(b"q 0 d 1\nq 0 \xff 1\n"), ", line 2: text in UTF-8 is required.*0xff"),
-        (gzip.compress(b"q 0 d 1\n")[:-12], ", after line 0: damaged gzip"),
+        (
+            gzip.compress(b"q 0 d 1\nq 0 \xff 1\n", mtime=0),
+            ", line 2: text in UTF-8 is required.*0xff",
+        ),
+        (gzip.compress(b"q 0 d 1\n", mtime=0)[:-12], ", after line 0: damaged gzip"),
         (b"\x1f\x8bnot gzip", ", after line 0: damaged gzip"),
     ],
 )
