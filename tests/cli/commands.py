@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,12 @@ def run(*arguments: str | Path, **options: Any) -> tuple[int, str, str]:
     return process.returncode, out.decode(), err.decode()
 
 
-def interrupt(process: subprocess.Popen[bytes], file: Path, kind: signal.Signals) -> str:
-    """Send a signal as soon as a file is there; returns what the process said on stderr."""
+def interrupt(
+    process: subprocess.Popen[bytes], ready: Callable[[], bool], kind: signal.Signals
+) -> str:
+    """Send a signal as soon as something is there; returns what the process said on stderr."""
     deadline = time.monotonic() + 100
-    while not file.exists():
+    while not ready():
         assert process.poll() is None, process.communicate()[1].decode()
         assert time.monotonic() < deadline
         time.sleep(0.002)

@@ -262,7 +262,7 @@ def test_a_model_of_two_labels_is_refused(
 def test_ctrl_c(tmp_path: Path) -> None:
     cache = tmp_path / "scores.db"  # made just before scoring begins
     process = start("compare", DEMO, "first-stage", "default", "--cache", cache)
-    assert interrupt(process, cache, signal.SIGINT).endswith("Interrupted.\n")
+    assert interrupt(process, cache.exists, signal.SIGINT).endswith("Interrupted.\n")
     assert process.returncode == 130
 
 

@@ -290,6 +290,6 @@ def test_ctrl_c(tmp_path: Path) -> None:
     cache = tmp_path / "scores.db"  # made just before scoring begins
     out = tmp_path / "page.html"
     process = start("evaluate", DEMO, "--cache", cache, "--report", out)
-    assert interrupt(process, cache, signal.SIGINT).endswith("Interrupted.\n")
+    assert interrupt(process, cache.exists, signal.SIGINT).endswith("Interrupted.\n")
     assert process.returncode == 130
     assert not out.exists()

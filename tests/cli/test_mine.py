@@ -216,7 +216,7 @@ def test_continues_to_the_same_bytes(
 ) -> None:
     out = tmp_path / "out.jsonl"
     process = start("mine", many, *DRAWN, "-o", out)
-    said = interrupt(process, tmp_path / "out.jsonl.progress", kind)
+    said = interrupt(process, (tmp_path / "out.jsonl.progress").exists, kind)
     assert not out.exists()
     if kind == signal.SIGINT:
         assert process.returncode == 130

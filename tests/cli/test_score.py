@@ -246,7 +246,7 @@ def test_continues_to_the_same_bytes(
 ) -> None:
     out = tmp_path / "scored.jsonl"
     process = start("score", many, "-o", out)
-    said = interrupt(process, tmp_path / "scored.jsonl.progress", kind)
+    said = interrupt(process, (tmp_path / "scored.jsonl.progress").exists, kind)
     assert not out.exists()
     if kind == signal.SIGINT:
         assert process.returncode == 130
@@ -284,7 +284,7 @@ def test_parquet_continues_to_the_same_bytes(model: list[str], tmp_path: Path) -
     whole, out = tmp_path / "whole.parquet", tmp_path / "scored.parquet"
     assert run("score", file, "-o", whole, *model)[0] == 0
     process = start("score", file, "-o", out, *model)
-    interrupt(process, tmp_path / "scored.parquet.progress", signal.SIGKILL)
+    interrupt(process, (tmp_path / "scored.parquet.progress").exists, signal.SIGKILL)
     assert not out.exists()
     code, _, errors = run("score", file, "-o", out, *model)
     assert code == 0, errors
