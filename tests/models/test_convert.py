@@ -14,6 +14,7 @@ from crossrank.errors import ExportError, MissingDependencyError, ModelFileError
 from crossrank.models import convert, read_spec
 from crossrank.models.convert import converted, to_onnx
 from crossrank.models.graphs import find_graph
+from crossrank.models.source import EMBEDDED
 from crossrank.models.spec import ModelSpec
 from crossrank.models.storage import make_once
 
@@ -84,6 +85,12 @@ def test_no_path_of_this_machine_is_written(tmp_path: Path) -> None:
     written = (tmp_path / "model.onnx").read_bytes()
     for path in (Path(__file__), Path(convert.__file__).parent, Path(torch.__file__).parent):
         assert str(path).encode() not in written
+
+
+@pytest.mark.parametrize("folder", EMBEDDED.values(), ids=EMBEDDED)
+def test_the_embedded_files_hold_no_stack_traces(folder: Path) -> None:
+    (file,) = folder.glob("onnx/*.onnx")
+    assert b'.py", line ' not in file.read_bytes()
 
 
 def test_says_which_network_cannot_be_written(tmp_path: Path) -> None:
