@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 CONFIG = {
     "architectures": ["BertForSequenceClassification"],
@@ -17,3 +18,8 @@ def write_json(file: Path, value: object) -> None:
     """Write a file of a model's folder."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(value), encoding="utf-8")
+
+
+def set_config(folder: Path, **values: Any) -> None:
+    """Write ``config.json`` with some values of its own."""
+    write_json(folder / "config.json", CONFIG | values)

@@ -7,17 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.models.model_folders import CONFIG, write_json
+from tests.models.model_folders import set_config, write_json
 
 from crossrank.errors import InputError, ModelFileError, UnsupportedModelError
 from crossrank.models import read_spec
 from crossrank.models.lengths import read_max_length
 from crossrank.models.prompts import BGE, MXBAI, QWEN3
 from crossrank.tokenization import PairTemplate, PromptTemplate
-
-
-def set_config(folder: Path, **values: Any) -> None:
-    write_json(folder / "config.json", CONFIG | values)
 
 
 def test_a_plain_classifier(model_folder: Path) -> None:

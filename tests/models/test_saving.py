@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.models.model_folders import write_json
+from tests.models.model_folders import set_config, write_json
 
 from crossrank.errors import InputError
 from crossrank.models import locate, read_spec
@@ -278,6 +278,24 @@ def test_what_is_cut_is_saved(model_folder: Path, tmp_path: Path, home: str) -> 
     assert saved.truncation == "only_document"
     save_model(saved, third, activation=None, truncation="longest_first")
     assert read_spec(third, "mine").truncation == "longest_first"
+
+
+def test_the_side_that_is_cut_is_saved(model_folder: Path, tmp_path: Path) -> None:
+    spec = read_spec(model_folder, "mine", processor_kwargs={"truncation_side": "left"})
+    save_model(spec, tmp_path / "left", activation=None)
+    assert read_spec(tmp_path / "left", "mine").template == spec.template
+    save_model(read_spec(model_folder, "mine"), tmp_path / "silent", activation=None)
+    settings = json.loads((tmp_path / "silent/tokenizer_config.json").read_text())
+    assert "truncation_side" not in settings
+
+
+def test_a_chat_template_is_saved(model_folder: Path, tmp_path: Path) -> None:
+    set_config(model_folder, architectures=["Qwen3ForCausalLM"], model_type="qwen3")
+    source = "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}"
+    spec = read_spec(model_folder, "mine", processor_kwargs={"chat_template": source})
+    save_model(spec, tmp_path / "saved", activation=None)
+    assert read_spec(tmp_path / "saved", "mine").template == spec.template
+    assert read_spec(model_folder, "mine").template != spec.template
 
 
 def test_prompts_are_saved(model_folder: Path, tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_other_indexes_among_the_documents_are_not_indexed(documents: Path, tmp_
         "Reading a.txt",
         "Reading rows.jsonl",
         "Reading deep/b.md",
-        "Indexing 3 documents",
+        "Indexing 3 texts",
     ]
 
 

@@ -24,7 +24,7 @@ def test_bm25_is_indexed_once(tmp_path: Path) -> None:
     steps: list[str] = []
     for _ in range(2):
         assert first_hit(tmp_path, TEXTS, steps) == TEXTS[1]
-    assert steps == ["Indexing 7 documents"]
+    assert steps == ["Indexing 7 texts"]
 
 
 @pytest.mark.parametrize("damage", ["interrupted", "changed"])

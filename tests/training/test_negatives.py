@@ -202,7 +202,7 @@ def test_a_later_call_goes_on_where_one_stopped(
     assert len(set(whole)) > 10
     steps: list[str] = []
     assert mine(tmp_path / "two", **options, skip=8, progress=steps.append) == whole[8:]
-    assert steps[1:] == ["Indexing 144 documents", "Mining for 10 pairs"]
+    assert steps[1:] == ["Indexing 144 texts", "Mining for 10 pairs"]
     steps.clear()
     assert mine(tmp_path / "two", **options, progress=steps.append) == whole
     assert steps == ["Reading pairs and documents", "Mining for 18 pairs"]

@@ -207,6 +207,19 @@ def test_names_of_datasets_do_not_clash(
     }
 
 
+def test_an_int8_file_of_more_than_2_gb_brings_its_weights(
+    write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crossrank.quantization.weights.LARGEST", 2**14)
+    monkeypatch.setattr(delivery, "measure", lambda *_: (Measurement(1.0, 234.0, 10**8), None))
+    run_recipe(write(training={"max_steps": 1}, output={"int8": True}))
+    assert (tmp_path / "out/onnx/model_int8.onnx.data").stat().st_size > 2**14
+    out, pair = tmp_path / "out", ("stove 99?", GOOD[0])
+    with CrossEncoder(out, precision="fp32") as whole, CrossEncoder(out, precision="int8") as int8:
+        assert int8.runtime.files[0].name == "model_int8.onnx"
+        assert int8.predict(pair) == pytest.approx(whole.predict(pair), abs=0.1)
+
+
 def test_an_int8_file_that_loses_too_much_is_left_out(
     write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -124,6 +124,7 @@ def read_spec(
         false_token=false_token,
         modalities=modalities,
         truncation=_truncation(config),
+        chat_template=processor.get("chat_template"),
         trust_remote_code=trust_remote_code,
     )
 

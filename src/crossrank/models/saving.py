@@ -123,11 +123,19 @@ def _copy(spec: ModelSpec, folder: Path, weights: bool) -> None:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(spec.folder / name, folder / name)
     home = transformer_folder(folder, read_modules(folder))
-    _change_json(home / "tokenizer_config.json", model_max_length=spec.max_length)
+    _change_json(home / "tokenizer_config.json", **_tokenizer_settings(spec))
+    if spec.chat_template is not None:  # of the places for it, the one that is read first
+        (home / "chat_template.jinja").write_text(spec.chat_template, encoding="utf-8")
     if (home / _TRANSFORMER).exists():  # its length is the one that counts
         _change_json(home / _TRANSFORMER, max_seq_length=spec.max_length)
     if not (home / "tokenizer.json").exists():
         shutil.copyfile(spec.tokenizer_file, home / "tokenizer.json")
+
+
+def _tokenizer_settings(spec: ModelSpec) -> dict[str, Any]:
+    side = spec.template.truncation_side
+    given = {} if side is None else {"truncation_side": side}
+    return {"model_max_length": spec.max_length, **given}
 
 
 def _names(spec: ModelSpec, weights: bool) -> list[str]:

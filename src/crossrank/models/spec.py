@@ -49,6 +49,7 @@ class ModelSpec:
         modalities: What documents may be, of ``"text"``, ``"image"`` and ``"audio"``. Queries are
             texts.
         truncation: What is cut of a pair that is too long, unless the caller says otherwise.
+        chat_template: The one that the caller gave in place of the model's.
         trust_remote_code: The caller allows model code that comes with the model to run.
     """
 
@@ -70,4 +71,5 @@ class ModelSpec:
     false_token: int | None = None
     modalities: tuple[str, ...] = ("text",)
     truncation: Truncation = "longest_first"
+    chat_template: str | None = None
     trust_remote_code: bool = False

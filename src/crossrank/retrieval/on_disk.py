@@ -80,7 +80,7 @@ def open_retriever(
     except InputError:
         if finished:
             raise
-        progress(f"Embedding {len(documents)} documents")
+        progress(f"Embedding {len(documents)} texts")
         with _known(earlier, encoder) as known:
             vectors = embed(encoder, documents, folder / VECTORS, known=known)
     dense = Dense(encoder, vectors)
@@ -124,7 +124,7 @@ def _open_bm25(
     except InputError:
         if finished:
             raise
-    progress(f"Indexing {len(documents)} documents")
+    progress(f"Indexing {len(documents)} texts")
     shutil.rmtree(folder, ignore_errors=True)  # whoever has it open keeps it
     index = BM25.build(folder, documents)
     (folder / MARK).write_text(documents.digest, encoding="ascii")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from crossrank.errors import ExportError
 from crossrank.evaluation.evaluators import DataEvaluator, RankingEvaluator
+from crossrank.models.files import companions, list_names
 from crossrank.quantization import export
 from crossrank.quantization.export import FILES, REPORT
 from crossrank.quantization.measure import measure
@@ -106,7 +107,8 @@ def _export_int8(
         rounds=1,
         progress=lambda step: tell(f"int8: {step} ..."),
     )
-    for name in (FILES["int8"], REPORT):
+    file = FILES["int8"]
+    for name in (file, *companions(file, list_names(exported)), REPORT):
         (folder / name).parent.mkdir(exist_ok=True)
         (exported / name).rename(folder / name)
     return {"fp32": report.fp32, "int8": report.exported}
