@@ -374,6 +374,35 @@ def test_prompts_by_name(folder: Path) -> None:
         named.predict(PAIRS, prompt_name="absent")
 
 
+def test_a_default_prompt_that_is_not_there(folder: Path) -> None:
+    with pytest.raises(InputError, match="default_prompt_name must be left out: the model has"):
+        CrossEncoder(folder, default_prompt_name="web")
+    with pytest.raises(InputError, match="default_prompt_name must be one of this model's: 'web'"):
+        CrossEncoder(folder, prompts={"web": "Find: "}, default_prompt_name="wib")
+
+
+def test_an_activation_in_place_does_not_change_the_ranking(ours: CrossEncoder) -> None:
+    plain = torch.nn.Hardtanh(-20.0, -15.0)
+    in_place = torch.nn.Hardtanh(-20.0, -15.0, inplace=True)
+    ranking = ours.rank(QUERY, DOCUMENTS, activation_fn=plain)
+    assert ours.rank(QUERY, DOCUMENTS, activation_fn=in_place) == ranking
+    assert [entry["corpus_id"] for entry in ranking] == [
+        entry["corpus_id"] for entry in ours.rank(QUERY, DOCUMENTS)
+    ]
+
+
+@pytest.mark.parametrize("top_k", [-1, "2", 1.5, True])
+def test_senseless_numbers_of_documents_are_refused(ours: CrossEncoder, top_k: Any) -> None:
+    with pytest.raises(InputError, match="top_k must be an integer of at least 0"):
+        ours.rank(QUERY, DOCUMENTS, top_k=top_k)
+
+
+@pytest.mark.parametrize("how", ["truncate", "max"])
+def test_a_query_that_is_none_is_refused(ours: CrossEncoder, how: Any) -> None:
+    with pytest.raises(InputError, match="The query must be a string"):
+        ours.rank(None, [], long_documents=how)  # type: ignore[arg-type]
+
+
 def test_rank_needs_one_label(our_classes: CrossEncoder) -> None:
     with pytest.raises(InputError, match="has 3"):
         our_classes.rank(QUERY, DOCUMENTS)
@@ -409,7 +438,7 @@ def test_numbers_of_numpy(ours: CrossEncoder) -> None:
 
 @pytest.mark.parametrize("value", [0, -1, 2.5, "8", True])
 def test_senseless_batch_sizes_are_refused(ours: CrossEncoder, value: Any) -> None:
-    with pytest.raises(InputError, match="batch_size must be a positive integer"):
+    with pytest.raises(InputError, match="batch_size must be an integer of at least 1"):
         ours.predict(PAIRS, batch_size=value)
 
 

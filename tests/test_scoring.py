@@ -316,6 +316,18 @@ def test_nan_names_the_pair(spec: ModelSpec) -> None:
         logits(scorer(spec, Broken()), pairs, window=2)
 
 
+@pytest.mark.parametrize("shape", [(-1,), (-1, 3)])
+def test_logits_of_another_shape_are_not_broadcast(spec: ModelSpec, shape: tuple[int]) -> None:
+    class Odd(ConstantBackend):
+        def forward(self, batch: Batch) -> Floats:
+            return np.repeat(super().forward(batch), abs(shape[-1])).reshape(shape)
+
+    with pytest.raises(
+        InvalidScoreError, match=r"shape \[1, 1\] are required, .* leave num_labels"
+    ):
+        logits(scorer(spec, Odd()), [("w1", "w2")])
+
+
 def test_an_error_in_a_backend_stops_the_others(spec: ModelSpec) -> None:
     class Failing(ConstantBackend):
         concurrency = 2

@@ -138,6 +138,19 @@ def test_the_file_says_what_is_cut_where_nothing_else_does(file: Path, tmp_path:
     assert silent.truncated_document == right.truncated_document > 0
 
 
+@pytest.mark.parametrize("prompt", [None, "the dog"])
+def test_a_window_fits_beside_query_and_prompt(file: Path, prompt: str | None) -> None:
+    template = PromptTemplate("the lazy fox {prompt} jumps ", " over ", "", without_prompt="box ")
+    words = "the quick brown fox jumps over the lazy dog " * 9
+    for how in (template, PairTemplate()):
+        tokenizer = PairTokenizer(file, how, max_length=32)
+        room = tokenizer.room("jugs", prompt)
+        text = words[: tokenizer.offsets(words)[room - 1, 1]]
+        (encoded,) = tokenizer.encode([("jugs", text)], prompt=prompt)
+        assert encoded.truncated_document == 0
+        assert encoded.length in (31, 32)  # a word that begins a text may be one token less
+
+
 def test_a_document_has_half_of_the_room_beside_a_long_query(file: Path) -> None:
     tokenizer = PairTokenizer(file, PairTemplate(), max_length=32)
     words = "the quick brown fox jumps over the lazy dog " * 9

@@ -17,6 +17,7 @@ from crossrank.optional import require
 from crossrank.progress import progress_bar
 from crossrank.ranking import score_documents, sort_documents
 from crossrank.scoring import WINDOW, Options, check_pair
+from crossrank.tokenization import read_text
 from crossrank.types import Floats, RankedDocument
 
 if TYPE_CHECKING:
@@ -87,7 +88,9 @@ class CrossEncoder(LoadedModel):
         """
         single = _is_single(inputs)
         pairs: Iterable[Any] = [inputs] if single else inputs
-        options = Options(self.prompt_text(prompt_name, prompt), _checked_batch_size(batch_size))
+        options = Options(
+            self.prompt_text(prompt_name, prompt), _checked_number("batch_size", batch_size)
+        )
         finish = self.finisher(activation_fn, apply_softmax, calibrated)
         total = len(pairs) if isinstance(pairs, Sized) else None
         with progress_bar(total, show=show_progress_bar) as progress:
@@ -130,6 +133,10 @@ class CrossEncoder(LoadedModel):
         Yields:
             The score of each pair in input order; ``[labels]`` for a model of several labels.
 
+        Raises:
+            InputError: An item is no pair of strings, or an argument cannot be used.
+            InvalidScoreError: The model answered NaN or infinity.
+
         Example:
             >>> pairs = (("query", f"document {number}") for number in range(3))
             >>> len(list(CrossEncoder().stream(pairs)))
@@ -138,7 +145,7 @@ class CrossEncoder(LoadedModel):
         if window < 1:
             raise InputError(f"window must be at least 1 pair, received {window}.")
         resolved = self.prompt_text(prompt_name, prompt)
-        options = Options(resolved, _checked_batch_size(batch_size), window)
+        options = Options(resolved, _checked_number("batch_size", batch_size), window)
         finish = self.finisher(activation_fn, apply_softmax, calibrated)
         for scored in self.scorer(device).run(pairs, options):
             yield from finish(scored.logits)
@@ -194,6 +201,7 @@ class CrossEncoder(LoadedModel):
 
         Raises:
             InputError: The model has several labels, or an argument cannot be used.
+            InvalidScoreError: The model answered NaN or infinity.
 
         Example:
             >>> CrossEncoder().rank("fruit", ["An apple.", "A car."], return_documents=True)
@@ -205,10 +213,12 @@ class CrossEncoder(LoadedModel):
                 "use predict and choose a label."
             )
         check_long_documents(long_documents, window, stride)
+        top_k = _checked_number("top_k", top_k, least=0)
+        query = read_text(query, "The query")
         finish = self.finisher(activation_fn, calibrated=calibrated)
         resolved = self.prompt_text(prompt_name, prompt)
         options = Options(
-            resolved, _checked_batch_size(batch_size), count_truncated=return_truncation
+            resolved, _checked_number("batch_size", batch_size), count_truncated=return_truncation
         )
         documents = _listed(documents)
         read = [
@@ -306,7 +316,11 @@ class CrossEncoder(LoadedModel):
         apply_softmax: bool | None = False,
         calibrated: bool = False,
     ) -> Callable[[Floats], Floats]:
-        """What makes scores of logits ``[pairs, labels]``: see ``predict`` for the arguments."""
+        """What makes scores of logits ``[pairs, labels]``: see ``predict`` for the arguments.
+
+        Raises:
+            InputError: The activation is unknown, or the model has no such calibration.
+        """
         if calibrated and (activation_fn is not None or apply_softmax):
             raise InputError(
                 "calibrated=True takes the place of an activation: leave activation_fn and "
@@ -317,7 +331,7 @@ class CrossEncoder(LoadedModel):
             activate = activations.resolve(activation_fn)
 
         def finish(logits: Floats) -> Floats:
-            scores: Floats = np.asarray(activate(logits))
+            scores: Floats = np.asarray(activate(logits.copy()))  # it may work in place
             if self.num_labels == 1:
                 return scores.reshape(len(logits))
             return activations.softmax(scores) if apply_softmax else scores
@@ -337,14 +351,14 @@ def _is_single(inputs: Any) -> bool:
     return isinstance(inputs, list | tuple) and bool(inputs) and isinstance(inputs[0], str)
 
 
-def _checked_batch_size(value: int | None) -> int | None:
+def _checked_number(name: str, value: int | None, least: int = 1) -> int | None:
     if value is None:
         return None
     integer = isinstance(value, SupportsIndex) and not isinstance(value, bool)
-    size = operator.index(value) if integer else 0
-    if size < 1:
-        raise InputError(f"batch_size must be a positive integer, received {value!r}.")
-    return size
+    number = operator.index(value) if integer else least - 1
+    if number < least:
+        raise InputError(f"{name} must be an integer of at least {least}, received {value!r}.")
+    return number
 
 
 def _listed(documents: Any) -> list[Any]:

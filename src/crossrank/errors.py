@@ -12,7 +12,7 @@
     ├── MissingDependencyError  an optional package is not installed (also an ImportError)
     ├── BackendError            an inference engine failed
     │   └── OutOfMemoryError    the device has no memory for the batch (the engine retries smaller)
-    ├── InvalidScoreError       the model answered NaN or infinity
+    ├── InvalidScoreError       the model answered NaN or infinity, or logits of another shape
     ├── CacheError              the score cache cannot be used
     ├── ExportError             an export failed; nothing was written
     │   └── QualityLimitError   the export lost more ranking quality than allowed

@@ -152,6 +152,8 @@ class LoadedModel:
         )
         self.prompts = {**self.spec.prompts, **(prompts or {})}
         self.default_prompt_name = default_prompt_name or self.spec.default_prompt_name
+        if self.default_prompt_name is not None:
+            self._check_prompt("default_prompt_name", self.default_prompt_name)
         self._tokenizer = load_tokenizer(self.spec, truncation, fetcher)
         self.activation_fn = activation_fn if activation_fn is not None else self.spec.activation
         self._cache = ScoreCache(cache) if isinstance(cache, str | Path) else cache
@@ -359,12 +361,20 @@ class LoadedModel:
         return blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
     def prompt_text(self, name: str | None = None, prompt: str | None = None) -> str | None:
-        """The prompt of a call: given, named, or the default one."""
+        """The prompt of a call: given, named, or the default one.
+
+        Raises:
+            InputError: The model has no prompt of this name.
+        """
         if prompt is not None:
             return prompt
-        if name is not None and name not in self.prompts:
-            known = ", ".join(map(repr, self.prompts))
-            required = f"one of this model's: {known}" if known else "left out: the model has none"
-            raise InputError(f"prompt_name must be {required}; received {name!r}.")
+        if name is not None:
+            self._check_prompt("prompt_name", name)
         chosen = name if name is not None else self.default_prompt_name
         return self.prompts.get(chosen) if chosen is not None else None
+
+    def _check_prompt(self, argument: str, name: str) -> None:
+        if name not in self.prompts:
+            known = ", ".join(map(repr, self.prompts))
+            required = f"one of this model's: {known}" if known else "left out: the model has none"
+            raise InputError(f"{argument} must be {required}; received {name!r}.")

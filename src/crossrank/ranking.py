@@ -53,7 +53,7 @@ def score_documents(
         pairs: list[Pair] = [(query, document) for document in documents]
         logits, truncated = _score(scorer, pairs, options, progress)
         return DocumentScores(logits, truncated, [])
-    room = scorer.tokenizer.room((options.prompt or "") + query)
+    room = scorer.tokenizer.room(query, options.prompt)
     size = min(window, room) if window is not None else room
     step = min(stride, size) if stride is not None else None
     spans = [

@@ -202,14 +202,14 @@ class Scorer:
             start: How many pairs came before the window, for messages.
 
         Raises:
-            InvalidScoreError: The model answered NaN or infinity.
+            InvalidScoreError: The model answered NaN or infinity, or logits of another shape.
         """
         todo = window.unknown()
         logits = np.empty((len(window.pairs), self.spec.num_labels), dtype=np.float32)
         for slot, values in enumerate(window.known):
             if values is not None:
                 logits[slot] = values
-        logits[todo] = computed
+        logits[todo] = self._of_width(computed, len(todo))
         self._check(logits, window, start)
         if self.cache is not None and todo:
             pairs = [window.pairs[slot] for slot in todo]
@@ -229,7 +229,7 @@ class Scorer:
         computed = np.empty((len(pairs), self.spec.num_labels), dtype=np.float32)
 
         def keep(rows: NDArray[np.intp], values: Floats) -> None:
-            computed[rows] = values
+            computed[rows] = self._of_width(values, len(rows))
             progress(int(waiting[rows].sum()))
 
         self.forward_all(pairs, options, keep)
@@ -313,6 +313,16 @@ class Scorer:
     def _is_ours(self, row: Floats | None) -> bool:
         """Say whether logits of a cache, to which others may write too, can be this model's."""
         return row is not None and len(row) == self.spec.num_labels and bool(np.isfinite(row).all())
+
+    def _of_width(self, logits: Floats, pairs: int) -> Floats:
+        """Refuse what numpy would broadcast."""
+        if logits.shape != (pairs, self.spec.num_labels):
+            raise InvalidScoreError(
+                f"Logits of the shape [{pairs}, {self.spec.num_labels}] are required, and "
+                f"{self.spec.name} answers {list(logits.shape)}: leave num_labels out, or give the "
+                "number of labels that the model has."
+            )
+        return logits
 
     def _check(self, logits: Floats, window: Window, start: int) -> None:
         bad = np.flatnonzero(~np.isfinite(logits).all(axis=1))

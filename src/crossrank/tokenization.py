@@ -234,17 +234,17 @@ class PairTokenizer:
         """Count the tokens of a text, without special tokens; beyond ``wanted`` not all."""
         return len(self._ids_of([text], wanted)[text])
 
-    def room(self, query: str) -> int:
+    def room(self, query: str, prompt: str | None = None) -> int:
         """Tokens left for a document beside this query; half of all where queries are cut, too."""
         if isinstance(self.template, PromptTemplate):
-            opening = self.template.opening(None)
+            opening = self.template.opening(prompt)
             around = (opening + query, self.template.between, self.template.after)
             used = sum(self.count(text, self.max_length) for text in around)
             return max(1, self.max_length - used)
         assert self._frame is not None
         both = self.max_length - self._frame.size
         fewest = both // 2 if self.truncation == "longest_first" else 1
-        return max(fewest, both - self.count(query, self.max_length))
+        return max(fewest, both - self.count((prompt or "") + query, self.max_length))
 
     def _ids_of(self, texts: Iterable[str], wanted: int | None) -> dict[str, Ids]:
         """Tokenise each distinct text once, at least ``wanted`` tokens from the end to keep."""

@@ -83,6 +83,7 @@ def test_own_properties_win(spec: ModelSpec) -> None:
     [
         ({"device": "cuda"}, "runs on device 'cpu', received 'cuda'"),
         ({"options": {"stream": 1}}, "received stream"),
+        ({"options": {"ov_config": {"NO_SUCH": 1}}}, "with model_kwargs={'ov_config': {'NO_SUCH'"),
         ({"options": {"file_name": "absent.onnx"}}, "absent.onnx"),
         ({"precision": "int4"}, "int4"),
     ],

@@ -95,6 +95,7 @@ def test_eager_attention_gives_the_same_logits(spec: ModelSpec) -> None:
     [
         ({"precision": "int8"}, "fp32, fp16, bf16, received 'int8'"),
         ({"options": {"dtype": "int3"}}, "float32, float16, bfloat16, received 'int3'"),
+        ({"options": {"streams": 2}}, "model_kwargs={'streams': 2} cannot be used"),
         ({"device": "abacus"}, "received 'abacus'"),
         ({"device": "cuda:99"}, "received 'cuda:99'"),
     ],

@@ -2,8 +2,10 @@
 
 import gzip
 import json
+import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -134,10 +136,15 @@ def test_cache_is_written_and_used(
 ) -> None:
     cache = tmp_path / "scores.db"
     first = invoke("rank", "w1 w2", text_file, "--cache", cache, *model)
-    again = invoke("rank", "w1 w2", text_file, "--cache", cache, *model)
     assert first.exit_code == 0
-    assert cache.stat().st_size > 0
+    with closing(sqlite3.connect(cache)) as connection, connection:
+        connection.execute("INSERT INTO scores VALUES (?, 'a newer entry', '')", (10**9,))
+    again = invoke("rank", "w1 w2", text_file, "--cache", cache, *model)
     assert again.stdout == first.stdout
+    with closing(sqlite3.connect(cache)) as connection:
+        ids = [row[0] for row in connection.execute("SELECT id FROM scores ORDER BY id")]
+    # What the second call used has become the newest: row ids are the clock.
+    assert ids == [10**9, 10**9 + 1, 10**9 + 2, 10**9 + 3]
 
 
 @pytest.mark.parametrize(

@@ -384,6 +384,12 @@ def test_pairs_that_nothing_can_be_fitted_to(change: dict[str, Any], message: st
         replace(drawn(), **change)
 
 
+def test_a_method_that_is_not_known() -> None:
+    pairs = JudgedPairs.of([1.0, -1.0] * 20, [True, False] * 20, range(40))
+    with pytest.raises(InputError, match=r"method must be one of .*'platt'.*, received 'beta'"):
+        fit(pairs, "beta")  # type: ignore[arg-type]
+
+
 def test_one_logit_for_all_is_refused() -> None:
     pairs = drawn()
     with pytest.raises(InputError, match=r"all 720 are 1\.5"):

@@ -174,6 +174,16 @@ def test_a_named_file_of_the_wrong_kind() -> None:
         choose(OPTIMUM, "onnx", file_name="pytorch_model.bin")
 
 
+def test_a_named_file_has_the_precision_it_has() -> None:
+    names = ["onnx/model.onnx", "onnx/model_int8.onnx"]
+    with pytest.raises(InputError, match="is a file in int8: leave precision='fp32' out"):
+        choose(names, "onnx", "fp32", file_name="model_int8.onnx")
+    with pytest.raises(InputError, match="is a file in fp32: leave precision='int8' out"):
+        choose(names, "onnx", "int8", file_name="model.onnx")
+    assert choose(names, "onnx", "int8", file_name="model_int8.onnx").precision == "int8"
+    assert choose(names, "openvino", "bf16", file_name="model.onnx").precision == "bf16"
+
+
 def test_pickles_are_refused() -> None:
     with pytest.raises(ModelFileError, match=r"pytorch_model\.bin.*pickles.*save_pretrained"):
         choose(["pytorch_model.bin", "config.json"], "torch")

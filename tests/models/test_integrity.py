@@ -87,6 +87,16 @@ def test_digest_follows_what_changes_a_score(model_folder: Path) -> None:
     assert digest(spec, [weights]) != second
 
 
+@pytest.mark.parametrize(
+    "name", ["config_sentence_transformers.json", "sentence_bert_config.json", "0_T/modules.json"]
+)
+def test_digest_follows_settings_of_sentence_transformers(model_folder: Path, name: str) -> None:
+    spec = read_spec(model_folder, "model")
+    first = digest(spec)
+    write_json(model_folder / name, {"prompts": {"query": "Find: "}})
+    assert (digest(spec) != first) == (name != "0_T/modules.json")
+
+
 def test_digest_follows_external_data(model_folder: Path) -> None:
     weights = model_folder / "model.onnx"
     weights.write_bytes(b"graph")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.models.model_folders import set_config, write_json
+from tests.models.model_folders import CONFIG, set_config, write_json
 
 from crossrank.errors import InputError, ModelFileError, UnsupportedModelError
 from crossrank.models import read_spec
@@ -241,6 +241,41 @@ ROLES = (
     "</sys>{% else %}<{{ message['role'] }}>{{ message['content'] }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}<answer>{% endif %}"
 )
+
+
+@pytest.mark.parametrize(
+    ("file", "value"),
+    [
+        ("config.json", {"sentence_transformers": "x"}),
+        ("config.json", {"architectures": 5}),
+        ("config.json", {"num_labels": "two", "id2label": 5}),
+        ("config.json", {"model_type": "roberta", "pad_token_id": None}),
+        ("config_sentence_transformers.json", {"activation_fn": 5}),
+        ("config_sentence_transformers.json", {"prompts": ["x"]}),
+        ("tokenizer_config.json", {"model_max_length": "512"}),
+        ("chat_template.json", []),
+        ("modules.json", [{"path": 5, "type": "x"}, {"path": "1_Y", "type": "y"}]),
+    ],
+)
+def test_settings_of_another_type_are_damage(model_folder: Path, file: str, value: Any) -> None:
+    write_json(model_folder / file, CONFIG | value if file == "config.json" else value)
+    with pytest.raises(ModelFileError, match=str(model_folder)):
+        read_spec(model_folder, "name")
+
+
+def test_brackets_without_end_are_damage(model_folder: Path) -> None:
+    (model_folder / "config.json").write_text('{"a": ' * 100_000)
+    with pytest.raises(ModelFileError, match=str(model_folder)):
+        read_spec(model_folder, "name")
+
+
+def test_the_default_prompt_must_be_one_of_the_models(model_folder: Path) -> None:
+    file = model_folder / "config_sentence_transformers.json"
+    write_json(file, {"prompts": {"query": "", "web": "Web: "}, "default_prompt_name": "query"})
+    assert read_spec(model_folder, "name").default_prompt_name is None
+    write_json(file, {"prompts": {"query": "", "web": "Web: "}, "default_prompt_name": "wib"})
+    with pytest.raises(ModelFileError, match=r"its prompts \('query', 'web'\), and is 'wib'"):
+        read_spec(model_folder, "name")
 
 
 def test_a_chat_template_with_roles_wins(model_folder: Path) -> None:

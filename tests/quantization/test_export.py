@@ -131,6 +131,8 @@ def test_what_cannot_be_exported_is_refused(
         export(model, tmp_path / "out", "int3", pairs=PAIRS)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="needs pairs"):
         export(model, tmp_path / "out", "int8", pairs=[])
+    with pytest.raises(InputError, match="rounds must be at least 1, received 0"):
+        export(model, tmp_path / "out", "int8", pairs=PAIRS, rounds=0)
     with pytest.raises(InputError, match="needs an evaluation set"):
         export(model, tmp_path / "out", "int8", pairs=PAIRS, max_ndcg_loss=0.1)
     language_model = make_causal_lm(tmp_path / "qwen3-reranker")

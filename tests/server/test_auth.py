@@ -135,6 +135,11 @@ def test_a_file_that_is_wrong_is_refused(tmp_path: Path, content: bytes, expecte
     assert "secret" not in str(error.value)
 
 
+def test_a_file_of_keys_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"The file of keys cannot be read: .*keys\.txt"):
+        ApiKeys(tmp_path / "keys.txt")
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_this_machine_needs_no_keys(host: str) -> None:
     check_openness(host, None, anonymous=False)

@@ -100,7 +100,7 @@ def test_every_request_gets_its_own_logits_whatever_else_happens(
         assert logits.ravel().tolist() == [first + row for row in range(len(lengths))]
 
     async def test() -> None:
-        queue = BatchQueue([work] * workers, budget, max_wait=wait)
+        queue = BatchQueue([work] * workers, lambda: budget, max_wait=wait)
         clients = [
             client(queue, 1000 * (number + 1), *request) for number, request in enumerate(requests)
         ]
@@ -113,10 +113,26 @@ def test_every_request_gets_its_own_logits_whatever_else_happens(
     run(test)
 
 
+def test_the_budget_is_asked_for_anew() -> None:
+    """A device that had no memory for a batch gets smaller ones from then on."""
+    budgets = iter([40, 40])
+
+    async def test() -> None:
+        gate = Gate()
+        queue = BatchQueue([gate], token_budget=lambda: next(budgets, 20))
+        asked = start(queue.score([pair(1, 10) for _ in range(8)]))
+        gate.go.release(400)
+        await asked
+        assert [len(batch) for batch in gate.batches] == [4, 2, 2]
+        await queue.close()
+
+    run(test)
+
+
 def test_a_large_request_does_not_keep_small_ones_waiting() -> None:
     async def test() -> None:
         gate = Gate()
-        queue = BatchQueue([gate], token_budget=40)
+        queue = BatchQueue([gate], token_budget=lambda: 40)
         large = start(queue.score([pair(1, 10) for _ in range(400)]))
         await gate.busy()
         small = start(queue.score([pair(2, 10) for _ in range(4)]))
@@ -138,7 +154,7 @@ def test_a_large_request_does_not_keep_small_ones_waiting() -> None:
 def test_small_requests_do_not_starve_a_large_one() -> None:
     async def test() -> None:
         gate = Gate()
-        queue = BatchQueue([gate], token_budget=40)
+        queue = BatchQueue([gate], token_budget=lambda: 40)
         large = start(queue.score([pair(1, 10) for _ in range(8)]))
         await gate.busy()
         small = [start(queue.score([pair(2, 10) for _ in range(4)])) for _ in range(20)]
@@ -156,7 +172,7 @@ def test_small_requests_do_not_starve_a_large_one() -> None:
 def test_a_small_request_is_served_whole_before_a_large_one_goes_on() -> None:
     async def test() -> None:
         gate = Gate()
-        queue = BatchQueue([gate], token_budget=40)
+        queue = BatchQueue([gate], token_budget=lambda: 40)
         large = start(queue.score([pair(1, 10) for _ in range(400)]))
         for _ in range(4):
             await gate.busy()
@@ -176,7 +192,7 @@ def test_a_small_request_is_served_whole_before_a_large_one_goes_on() -> None:
 def test_requests_alike_are_answered_in_the_order_in_which_they_came() -> None:
     async def test() -> None:
         requests = [[pair(number, 10) for _ in range(8)] for number in range(1, 7)]
-        batches = await batches_of(requests, token_budget=40)
+        batches = await batches_of(requests, token_budget=lambda: 40)
         # Served in turns, the first would wait for nearly all that the others have.
         assert batches == [[9], *([number] * 4 for number in range(1, 7) for _ in range(2))]
 
@@ -201,7 +217,7 @@ def test_requests_share_batches_and_only_pairs_of_similar_length_do() -> None:
     async def test() -> None:
         facts: list[BatchFacts] = []
         requests = [[pair(number, length)] for number, length in enumerate([20, 18, 4, 16, 19])]
-        batches = await batches_of(requests, token_budget=160, observe=facts.append)
+        batches = await batches_of(requests, token_budget=lambda: 160, observe=facts.append)
         # 20 tokens allow 8 pairs; four of the five are long enough to join.
         assert batches == [[9], [0, 1, 3, 4], [2]]
         assert (facts[1].pairs, facts[1].requests) == (4, 4)
@@ -216,7 +232,7 @@ def test_pairs_of_nearly_the_same_length_come_together_whoever_asks() -> None:
             [pair(10 * request + n, length) for n, length in enumerate(lengths)]
             for request, lengths in enumerate([[100, 50, 60, 50], [98, 95, 55]], 1)
         ]
-        batches = await batches_of(requests, token_budget=400)
+        batches = await batches_of(requests, token_budget=lambda: 400)
         # The rest of the batch is the first request's: its 60 before the 55 of the other one.
         assert batches[:2] == [[9], [10, 12, 20, 21]]
 
@@ -226,7 +242,7 @@ def test_pairs_of_nearly_the_same_length_come_together_whoever_asks() -> None:
 def test_a_large_request_does_not_fill_the_batches_of_a_small_one() -> None:
     async def test() -> None:
         small, large = [pair(1, 60), pair(2, 30)], [pair(number, 59) for number in range(10, 20)]
-        batches = await batches_of([small, large], token_budget=400)
+        batches = await batches_of([small, large], token_budget=lambda: 400)
         assert {1, 2} <= set(batches[1])
 
     run(test)
@@ -235,7 +251,7 @@ def test_a_large_request_does_not_fill_the_batches_of_a_small_one() -> None:
 def test_a_short_request_is_shared_out_among_the_workers() -> None:
     async def test() -> None:
         gate = Gate()
-        queue = BatchQueue([gate, gate], token_budget=1000)
+        queue = BatchQueue([gate, gate], token_budget=lambda: 1000)
         request = start(queue.score([pair(number, 50) for number in range(10)]))
         gate.go.release(10)
         await request
@@ -251,7 +267,7 @@ def test_what_images_and_recordings_become_counts_as_tokens() -> None:
         gate = Gate()
         gate.go.release(10)
         facts: list[BatchFacts] = []
-        queue = BatchQueue([gate], token_budget=40, observe=facts.append)
+        queue = BatchQueue([gate], token_budget=lambda: 40, observe=facts.append)
         await queue.score([replace(pair(n, 2), positions=18) for n in range(4)])
         await queue.close()
         assert [len(batch) for batch in gate.batches] == [2, 2]
@@ -263,7 +279,7 @@ def test_what_images_and_recordings_become_counts_as_tokens() -> None:
 def test_what_is_cancelled_leaves_at_once() -> None:
     async def test() -> None:
         gate = Gate()
-        queue = BatchQueue([gate], token_budget=10)
+        queue = BatchQueue([gate], token_budget=lambda: 10)
         first = start(queue.score([pair(1, 10)]))
         await gate.busy()
         second = start(queue.score([pair(2, 10)] * 50))
@@ -283,7 +299,7 @@ def test_what_is_cancelled_leaves_at_once() -> None:
 def test_a_full_queue_refuses_and_an_empty_one_takes_any_request() -> None:
     async def test() -> None:
         gate = Gate()
-        queue = BatchQueue([gate], token_budget=1, max_pairs=3)
+        queue = BatchQueue([gate], token_budget=lambda: 1, max_pairs=3)
         large = start(queue.score([pair(1, 1) for _ in range(5)]))
         await gate.busy()
         with pytest.raises(RequestError, match="4 pairs wait already, and at most 3 may") as error:
@@ -299,7 +315,7 @@ def test_a_full_queue_refuses_and_an_empty_one_takes_any_request() -> None:
 def test_a_queue_that_closes_answers_what_it_took_and_takes_no_more() -> None:
     async def test() -> None:
         gate = Gate()
-        queue = BatchQueue([gate], token_budget=1)
+        queue = BatchQueue([gate], token_budget=lambda: 1)
         taken = start(queue.score([pair(n, 1) for n in (5, 6, 7)]))
         await gate.busy()
         closing = start(queue.close())
@@ -320,7 +336,7 @@ def test_a_worker_that_fails_fails_the_requests_of_its_batch_and_no_others() -> 
         return first_token(pairs)
 
     async def test() -> None:
-        queue = BatchQueue([work], token_budget=1)
+        queue = BatchQueue([work], token_budget=lambda: 1)
         bad = start(queue.score([pair(n, 1) for n in (1, 13, 2)]))
         good = start(queue.score([pair(n, 1) for n in (3, 4)]))
         with pytest.raises(MemoryError, match="no room"):
@@ -336,7 +352,7 @@ def test_a_worker_waits_for_more_pairs_if_told_to_and_no_longer_than_that() -> N
     async def test() -> None:
         gate = Gate()
         gate.go.release(10)
-        queue = BatchQueue([gate], token_budget=4, max_wait=0.2)
+        queue = BatchQueue([gate], token_budget=lambda: 4, max_wait=0.2)
         began = time.monotonic()
         first = start(queue.score([pair(1, 1)]))
         await asyncio.sleep(0.02)

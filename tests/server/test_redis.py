@@ -227,6 +227,14 @@ def test_a_server_answers_while_redis_is_absent(small: Small, tmp_path: Path) ->
             assert httpx.post(f"{base}/v1/rerank", json=body).status_code == 200
 
 
+def test_a_closed_cache_is_empty_and_ignores(url: str) -> None:
+    cache = RedisCache(url)
+    cache.close()
+    for _ in range(100):  # more calls than may wait at a time
+        cache.put(b"model", PAIRS, LOGITS)
+        assert cache.get(b"model", PAIRS) == [None, None, None]
+
+
 def test_only_urls_are_redis() -> None:
     assert [is_redis(f"{scheme}host") for scheme in ("redis://", "rediss://", "unix://")] == [
         True,

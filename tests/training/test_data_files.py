@@ -203,6 +203,14 @@ def test_a_beir_folder_gives_judged_documents_and_the_best_of_the_run(beir: Path
     }
 
 
+def test_a_beir_folder_may_be_compressed(beir: Path, tmp_path: Path) -> None:
+    plain = list(load_data(beir, store=tmp_path / "plain.arrow"))
+    for name in ("queries.jsonl", "corpus.jsonl"):
+        (beir / f"{name}.gz").write_bytes(gzip.compress((beir / name).read_bytes()))
+        (beir / name).unlink()
+    assert list(load_data(beir, store=tmp_path / "small.arrow")) == plain
+
+
 def test_ids_that_a_beir_folder_has_no_text_for(beir: Path) -> None:
     (beir / "run.txt").write_text("q1 Q0 d9 1 1.0 x\n")
     with pytest.raises(InputError, match=r"run\.txt: the document 'd9' is not in corpus\.jsonl"):

@@ -1,11 +1,13 @@
 """The interface between the scoring engine and an inference library."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from crossrank.batching import Batch
-from crossrank.errors import InputError
+from crossrank.errors import InputError, UnsupportedModelError
+from crossrank.models.convert import INPUTS
 from crossrank.models.spec import ModelSpec
 from crossrank.types import Floats, Precision
 
@@ -18,7 +20,6 @@ class Backend(ABC):
 
     Attributes:
         name: The name users pass as ``backend=``.
-        precisions: What the library can compute in; ``load`` refuses others.
         device: Where the model runs, e.g. ``"cpu"`` or ``"cuda:0"``.
         precision: What this model is computed in.
         reason: One sentence for ``crossrank info``: which file was chosen, and why.
@@ -28,7 +29,6 @@ class Backend(ABC):
     """
 
     name: ClassVar[str]
-    precisions: ClassVar[tuple[Precision, ...]]
     device: str
     precision: Precision
     reason: str
@@ -58,6 +58,8 @@ class Backend(ABC):
         Raises:
             ModelFileError: A file is missing, damaged or refused.
             MissingDependencyError: The library is not installed.
+            UnsupportedModelError: The graph takes what no batch has.
+            OutOfMemoryError: There is no memory for the weights.
             InputError: The device, the precision or an option is not offered.
         """
 
@@ -78,6 +80,23 @@ class Backend(ABC):
 
     def close(self) -> None:
         """Free the memory of the model. Calling it twice is harmless."""
+
+
+def check_inputs(names: Iterable[str], name: str) -> None:
+    """See that a graph takes what batches have.
+
+    Args:
+        names: Its inputs.
+        name: The model's name.
+
+    Raises:
+        UnsupportedModelError: It takes something else, too.
+    """
+    if unknown := set(names) - set(INPUTS):
+        raise UnsupportedModelError(
+            f"The graph of {name} must take no more than {', '.join(INPUTS)}, and takes "
+            f"{', '.join(sorted(unknown))}, too. Export the model anew: crossrank export."
+        )
 
 
 def checked_options(

@@ -17,7 +17,6 @@ class ConstantBackend(Backend):
     """
 
     name: ClassVar[str] = "constant"
-    precisions: ClassVar[tuple[Precision, ...]] = ("fp32",)
 
     def __init__(self, num_labels: int = 1) -> None:
         self.device = "cpu"

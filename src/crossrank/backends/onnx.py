@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from crossrank.backends.base import Backend, checked_options
+from crossrank.backends.base import Backend, check_inputs, checked_options
 from crossrank.batching import Batch
 from crossrank.errors import BackendError, InputError, ModelFileError, OutOfMemoryError
 from crossrank.models.graphs import find_graph
@@ -39,7 +39,6 @@ class ONNXBackend(Backend):
     """
 
     name: ClassVar[str] = "onnx"
-    precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "fp16", "bf16", "int8", "int4")
 
     def __init__(self, session: Any, *, device: str, precision: Precision, reason: str) -> None:
         self.device = device
@@ -71,6 +70,7 @@ class ONNXBackend(Backend):
         graph = find_graph(spec, cls.name, precision, options.get("file_name"))
         reason = graph.reason
         session = _open(onnxruntime, graph.path, provider, device, options)
+        check_inputs((port.name for port in session.get_inputs()), spec.name)
         if provider not in session.get_providers():
             if device or "provider" in options:
                 raise InputError(
@@ -108,7 +108,12 @@ class ONNXBackend(Backend):
         self._session = None
 
 
-_DTYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(float)": np.float32}
+_DTYPES: dict[str, Any] = {
+    "tensor(bool)": np.bool_,
+    "tensor(float)": np.float32,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+}
 
 
 def _provider(onnxruntime: Any, device: str | None) -> str:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.backends.base import Backend, checked_options
+from crossrank.backends.base import Backend, check_inputs, checked_options
 from crossrank.batching import Batch
 from crossrank.errors import BackendError, InputError, ModelFileError, OutOfMemoryError
 from crossrank.models.graphs import Graph, find_graph
@@ -65,7 +65,6 @@ class OpenVINOBackend(Backend):
     """
 
     name: ClassVar[str] = "openvino"
-    precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "fp16", "bf16", "int8", "int4")
 
     def __init__(self, model: Any, spec: ModelSpec, precision: Precision, reason: str) -> None:
         self.device = "cpu"
@@ -109,10 +108,15 @@ class OpenVINOBackend(Backend):
         except RuntimeError as error:
             if _is_out_of_memory(error):
                 raise OutOfMemoryError(f"There is no memory to load {file}.") from error
+            if options:
+                raise InputError(
+                    f"OpenVINO cannot load {file} with model_kwargs={options!r}: {_reason(error)}"
+                ) from error
             raise ModelFileError(
                 f"A model that OpenVINO can read is required, and {file} is damaged or of "
-                f"another kind: {_first_line(error)}"
+                f"another kind: {_reason(error)}"
             ) from error
+        check_inputs((port.any_name for port in model.inputs), spec.name)
         loaded = cls(model, spec, graph.precision, graph.reason)
         loaded.files = graph.files
         return loaded
@@ -130,9 +134,7 @@ class OpenVINOBackend(Backend):
             if _is_out_of_memory(error):
                 self._forget(request, batch)
                 raise OutOfMemoryError(f"There is no memory for {_shape(batch)}.") from error
-            raise BackendError(
-                f"OpenVINO failed on {_shape(batch)}: {_first_line(error)}"
-            ) from error
+            raise BackendError(f"OpenVINO failed on {_shape(batch)}: {_reason(error)}") from error
         finally:
             requests.put(request)
 
@@ -258,7 +260,7 @@ def _is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
     return any(sign in text for sign in ("bad_alloc", "allocate", "out of memory", "a memory"))
 
 
-def _first_line(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
 

@@ -48,7 +48,6 @@ class TorchBackend(Backend):
     """
 
     name: ClassVar[str] = "torch"
-    precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "fp16", "bf16")
 
     def __init__(
         self, module: torch.nn.Module, *, device: torch.device, precision: Precision, reason: str

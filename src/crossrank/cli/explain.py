@@ -81,7 +81,7 @@ def explain(
         truncation=truncation,
         cache=cache,
     )
-    with bad_usage():
+    with encoder, bad_usage():
         explanation = encoder.explain(
             query,
             document,

@@ -98,16 +98,17 @@ def rank(
         truncation=truncation,
         cache=cache,
     )
-    ranking = encoder.rank(
-        query,
-        documents,
-        top_k,
-        return_truncation=True,
-        long_documents=long_documents,
-        window=window,
-        stride=stride,
-        calibrated=calibrated,
-    )
+    with encoder:
+        ranking = encoder.rank(
+            query,
+            documents,
+            top_k,
+            return_truncation=True,
+            long_documents=long_documents,
+            window=window,
+            stride=stride,
+            calibrated=calibrated,
+        )
     entries = []
     for position, entry in enumerate(ranking, 1):
         index = entry["corpus_id"]

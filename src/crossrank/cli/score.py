@@ -84,7 +84,7 @@ def score(
             score_field=score_field or ("score" if encoder.num_labels == 1 else "scores"),
         )
     job = _job(pairs, encoder, truncation or encoder.spec.truncation, calibrated)
-    with Journal(out, job, restart=restart) as journal, resumable(journal):
+    with encoder, Journal(out, job, restart=restart) as journal, resumable(journal):
         _score_all(encoder, pairs, journal, calibrated)
         pairs.publish(journal.partial, out)
         journal.forget()

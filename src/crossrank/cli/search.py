@@ -66,8 +66,9 @@ def search(
     pipeline = RetrieveAndRerank(
         opened.retriever, encoder, opened.texts, depth=depth, top_k=top_k, unique=unique
     )
-    result = pipeline(query, budget_ms=budget_ms)
-    rows = _rows(opened, result, encoder)
+    with encoder:
+        result = pipeline(query, budget_ms=budget_ms)
+        rows = _rows(opened, result, encoder)
     sys.stdout.writelines(f"{line}\n" for line in _WRITERS[format](rows))
     stages = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in result.seconds.items())
     say(f"{len(opened):,} chunks; {result.depth} of them reranked; {stages}.")

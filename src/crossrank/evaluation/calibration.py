@@ -104,7 +104,7 @@ def fit(pairs: JudgedPairs, method: Method) -> CalibrationMap:
     """Fit a map by maximum likelihood, or for ``"isotonic"`` by least squares.
 
     Raises:
-        InputError: No map that grows with the logits fits.
+        InputError: The method is unknown, or no map that grows with the logits fits.
         MissingDependencyError: scipy is not installed.
 
     Example:
@@ -113,6 +113,9 @@ def fit(pairs: JudgedPairs, method: Method) -> CalibrationMap:
         >>> fit(pairs, "isotonic")([-1.0, 1.0]).round(2).tolist()
         [0.27, 0.73]
     """
+    if method not in MAPS:
+        known = ", ".join(map(repr, MAPS))
+        raise InputError(f"method must be one of {known}, received {method!r}.")
     targets = _targets(pairs.relevant)
     platt = _platt(pairs.logits, targets)  # refuses what no method can repair
     return platt if method == "platt" else _FITTERS[method](pairs.logits, targets)

@@ -133,7 +133,7 @@ def to_onnx(module: "nn.Module", path: Path, features: Sequence[int] | None = No
             )
         except torch.onnx.errors.OnnxExporterError as error:
             raise ExportError(
-                f"{type(module).__name__} cannot be written as ONNX: {_last_line(error)} "
+                f"{type(module).__name__} cannot be written as ONNX: {_reason(error)} "
                 "Use it with backend='torch'."
             ) from error
         inputs: list[Any] = program.model.graph.inputs
@@ -162,7 +162,7 @@ def _quiet() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-def _last_line(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     cause = error.__cause__ or error
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
     return lines[0] if lines else type(cause).__name__

@@ -167,7 +167,7 @@ def choose(
         raise InputError(f"backend must be one of {', '.join(READABLE)}, received {backend!r}.")
     formats = READABLE[backend]
     if file_name is not None:
-        return _named(names, file_name, precision, formats, where)
+        return _named(names, file_name, precision, backend, where)
     readable = [file for file in weight_files(names) if file.format in formats]
     if not can_convert and any(file.format != "safetensors" for file in readable):
         readable = [file for file in readable if file.format != "safetensors"]
@@ -211,7 +211,7 @@ def _named(
     names: Sequence[str],
     file_name: str,
     precision: Precision | None,
-    formats: Sequence[Format],
+    backend: str,
     where: str,
 ) -> Choice:
     exact = [name for name in names if name == file_name]
@@ -225,9 +225,16 @@ def _named(
         ".safetensors": "safetensors",
     }
     kind = suffixes.get(PurePosixPath(found[0]).suffix)
-    if kind is None or kind not in formats:
-        raise InputError(f"file_name={file_name!r} must be a file of {', '.join(formats)}.")
+    if kind is None or kind not in READABLE[backend]:
+        formats = ", ".join(READABLE[backend])
+        raise InputError(f"file_name={file_name!r} must be a file of {formats}.")
     file = _parse(found[0]) or WeightFile(found[0], kind, precision or "fp32")
+    computed = COMPUTED.get(backend, ()) if file.precision == "fp32" else ()
+    if precision not in (None, file.precision, *computed):
+        raise InputError(
+            f"file_name={file_name!r} is a file in {file.precision}: leave precision={precision!r} "
+            "out, or name another file."
+        )
     return Choice(file, precision or file.precision, f"{file.name}: named by file_name")
 
 

@@ -108,6 +108,8 @@ def digest(spec: ModelSpec, files: Iterable[Path] = ()) -> str:
     total = hashlib.sha256(json.dumps(spec.config, sort_keys=True, default=str).encode())
     settings = [
         *spec.folder.glob("modules.json"),
+        *spec.folder.glob("config_sentence_transformers.json"),
+        *spec.folder.rglob("sentence_bert_config.json"),
         *spec.folder.glob("[0-9]*_*/config.json"),
         *spec.folder.glob("*processor_config.json"),
     ]

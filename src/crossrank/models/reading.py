@@ -3,12 +3,14 @@
 import json
 import re
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast, get_args
 
 from crossrank.activations import from_saved
-from crossrank.errors import InputError, ModelFileError, UnsupportedModelError
+from crossrank.errors import CrossRankError, InputError, ModelFileError, UnsupportedModelError
 from crossrank.models.architectures import ARCHITECTURES
 from crossrank.models.files import list_names, weight_files
 from crossrank.models.language_models import read_answers
@@ -24,6 +26,9 @@ from crossrank.models.vision_language import VISION_LANGUAGE, read_image_templat
 from crossrank.optional import installed
 from crossrank.tokenization import PairTemplate, Template, Truncation, TruncationSide
 
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
 _OPTIONS = ("model_max_length", "chat_template", "truncation_side")
 """What ``processor_kwargs`` may hold."""
 
@@ -34,6 +39,28 @@ _WITHOUT_EFFECT = (
 """What it may hold for the sake of sentence-transformers' users; scores do not depend on it."""
 
 
+def _well_formed(
+    read: Callable[Concatenate[Path, Arguments], Result],
+) -> Callable[Concatenate[Path, Arguments], Result]:
+    """Say of which model a setting of the wrong kind is, whatever stumbled over it."""
+
+    @wraps(read)
+    def reading(folder: Path, /, *args: Arguments.args, **options: Arguments.kwargs) -> Result:
+        try:
+            return read(folder, *args, **options)
+        except CrossRankError:
+            raise
+        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            raise ModelFileError(
+                f"The settings of the model in {folder} must have the types that transformers and "
+                f"sentence-transformers write, and one has another: {type(error).__name__}: "
+                f"{error}. Download the model again."
+            ) from error
+
+    return reading
+
+
+@_well_formed
 def read_spec(
     folder: Path,
     name: str,
@@ -118,7 +145,7 @@ def read_spec(
         pad_token_id=_pad_token_id(config, settings, vocabulary),
         padding_side="left" if left else "right",
         prompts={key: text for key, text in (saved.get("prompts") or {}).items() if text},
-        default_prompt_name=saved.get("default_prompt_name"),
+        default_prompt_name=_default_prompt(folder, saved),
         languages=read_languages(folder / "README.md"),
         true_token=true_token,
         false_token=false_token,
@@ -127,6 +154,19 @@ def read_spec(
         chat_template=processor.get("chat_template"),
         trust_remote_code=trust_remote_code,
     )
+
+
+def _default_prompt(folder: Path, saved: dict[str, Any]) -> str | None:
+    """Find the prompt of calls that name none; an empty one is none."""
+    name: str | None = saved.get("default_prompt_name")
+    prompts = saved.get("prompts") or {}
+    if name is not None and name not in prompts:
+        known = ", ".join(map(repr, prompts)) or "none"
+        raise ModelFileError(
+            f"default_prompt_name in {folder / 'config_sentence_transformers.json'} must name one "
+            f"of its prompts ({known}), and is {name!r}."
+        )
+    return name if name is not None and prompts[name] else None
 
 
 def own_settings(config: dict[str, Any]) -> dict[str, Any]:
@@ -146,6 +186,7 @@ def _truncation(config: dict[str, Any]) -> Truncation:
     return cast("Truncation", value)
 
 
+@_well_formed
 def read_kind(folder: Path) -> Kind:
     """Find a model's kind alone; reads ``config.json`` and ``modules.json``.
 

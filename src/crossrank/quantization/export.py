@@ -64,7 +64,7 @@ def export(
         InputError: An argument cannot be used.
         MissingDependencyError: The extra ``export`` is not installed.
     """
-    _check(precision, pairs, evaluation, max_ndcg_loss)
+    _check(precision, pairs, evaluation, max_ndcg_loss, rounds)
     target = check_target(Path(output), overwrite=overwrite)
     source = _read(model)
     refuse_loss(target, source.folder, "the model")
@@ -90,10 +90,13 @@ def _check(
     pairs: Sequence[Pair],
     evaluation: EvaluationSet | None,
     max_ndcg_loss: float | None,
+    rounds: int,
 ) -> None:
     if precision not in FILES:
         known = ", ".join(map(repr, FILES))
         raise InputError(f"precision must be one of {known}, received {precision!r}.")
+    if rounds < 1:
+        raise InputError(f"rounds must be at least 1, received {rounds}.")
     if not pairs:
         raise InputError("export needs pairs to measure with; received none.")
     if max_ndcg_loss is not None and evaluation is None:

@@ -40,13 +40,16 @@ class ApiKeys:
         path: One hashed key a line; what follows a ``#`` is a comment.
 
     Raises:
-        InputError: A line is no hashed key, or there is none.
+        InputError: A line is no hashed key, there is none, or the file cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen: tuple[int, ...] = _version(path)
-        self._hashes = _read(path)
+        try:
+            self._seen: tuple[int, ...] = _version(path)
+            self._hashes = _read(path)
+        except OSError as error:
+            raise InputError(f"The file of keys cannot be read: {error}.") from error
 
     def check(self, authorization: str) -> None:
         """Let a request in, or not.

@@ -111,7 +111,8 @@ class BatchQueue:
 
     Args:
         workers: Each computes one batch at a time.
-        token_budget: Most tokens a batch may have, padding included.
+        token_budget: Gives the most tokens that a batch may have, padding included: fewer once a
+            device had no memory for more.
         max_pairs: Most pairs that may wait; a request that would exceed it is refused, unless
             nothing waits.
         max_wait: Seconds that a worker stays idle for more pairs while those that wait do not
@@ -120,7 +121,8 @@ class BatchQueue:
 
     Example:
         >>> async def lengths() -> list[float]:
-        ...     queue = BatchQueue([lambda pairs: np.float32([[len(p.ids)] for p in pairs])], 512)
+        ...     work = lambda pairs: np.float32([[len(p.ids)] for p in pairs])
+        ...     queue = BatchQueue([work], lambda: 512)
         ...     pairs = [Encoded(np.arange(n, dtype=np.int32), n) for n in (3, 5)]
         ...     return (await queue.score(pairs)).ravel().tolist()
         >>> asyncio.run(lengths())
@@ -130,7 +132,7 @@ class BatchQueue:
     def __init__(
         self,
         workers: Sequence[Compute],
-        token_budget: int,
+        token_budget: Callable[[], int],
         *,
         max_pairs: int = 100_000,
         max_wait: float = 0.0,
@@ -140,7 +142,7 @@ class BatchQueue:
         self.max_pairs = max_pairs
         self.max_wait = max_wait
         self._observe = observe
-        self._turn = TURN * token_budget
+        self._turn = TURN * token_budget()
         self._workers = len(workers)
         self._free = list(workers)
         self._threads = ThreadPoolExecutor(len(workers), thread_name_prefix="crossrank-forward")
@@ -209,7 +211,7 @@ class BatchQueue:
 
     def _should_wait(self, jobs: Sequence[_Job]) -> bool:
         """Say whether more pairs may come before these are computed; set an alarm if so."""
-        if not self.max_wait or _tokens(jobs) >= self.token_budget:
+        if not self.max_wait or _tokens(jobs) >= self.token_budget():
             return False
         left = min(job.arrived for job in jobs) + self.max_wait - time.monotonic()
         if left <= 0:
@@ -244,8 +246,8 @@ class BatchQueue:
     def _budget(self, jobs: Sequence[_Job]) -> int:
         """How many tokens the next batch may have."""
         if self._workers == 1 or self.waiting > SHORT:
-            return self.token_budget
-        return min(self.token_budget, -(-_tokens(jobs) // self._workers))
+            return self.token_budget()
+        return min(self.token_budget(), -(-_tokens(jobs) // self._workers))
 
     def _start(self, worker: Compute, batch: list[tuple[_Job, int]]) -> None:
         pairs = [job.pairs[row] for job, row in batch]

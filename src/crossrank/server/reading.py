@@ -101,7 +101,7 @@ def cut(
     @cache  # a query comes once for each of its documents
     def opening(query: str) -> tuple[str, int, int]:
         kept, rest = _first(query, reading.query_tokens, tokenizer)
-        return kept, rest, tokenizer.room((prompt or "") + kept) if reading.chunks > 1 else 0
+        return kept, rest, tokenizer.room(kept, prompt) if reading.chunks > 1 else 0
 
     for query, document in pairs:
         kept, of_query, room = opening(query)

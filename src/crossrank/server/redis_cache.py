@@ -137,7 +137,11 @@ class RedisCache:
         """Run a call on a thread, unless Redis is left alone or too many calls wait for it."""
         if not self._breaker.closed() or not self._room.acquire(blocking=False):
             return None
-        call = self._threads.submit(function)
+        try:
+            call = self._threads.submit(function)
+        except RuntimeError:  # closed: from now on it knows nothing
+            self._room.release()
+            return None
         call.add_done_callback(self._ended)
         return call
 

@@ -92,7 +92,7 @@ class ServedModel:
                 for backend in self.scorer.backends
                 for _ in range(backend.concurrency)
             ],
-            self.scorer.token_budget,
+            lambda: self.scorer.token_budget,
             max_pairs=settings.max_queue,
             max_wait=settings.max_wait_ms / 1000,
             observe=partial(observe, self),

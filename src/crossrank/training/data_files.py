@@ -168,12 +168,13 @@ def _parquet(path: Path) -> Rows:
 def _folder(folder: Path, depth: int) -> Rows:
     """Judged documents of each query, and the best of the first stage."""
     judged = find_file(folder, QRELS)
-    if judged is None or not (folder / "queries.jsonl").is_file():
+    questions, documents = (find_file(folder, [f"{name}.jsonl"]) for name in ("queries", "corpus"))
+    if judged is None or questions is None or documents is None:
         raise InputError(
             f"{folder}: a folder must be one that datasets' save_to_disk wrote, or hold "
             f"queries.jsonl, corpus.jsonl and one of {', '.join(QRELS)}."
         )
-    queries, corpus = read_texts(folder / "queries.jsonl"), read_texts(folder / "corpus.jsonl")
+    queries, corpus = read_texts(questions), read_texts(documents)
     qrels, run = read_qrels(judged), {}
     check_ids(qrels, queries, corpus, judged)
     if ranked := find_file(folder, RUNS):

@@ -228,7 +228,7 @@ def _training_arguments(
     try:
         fixed = {"output_dir": str(checkpoints), "disable_tqdm": True}  # we have a bar of our own
         return CrossEncoderTrainingArguments(**{**arguments, **fixed})
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise InputError(f"An argument of training cannot be used: {error}.") from error
 
 

@@ -12,7 +12,7 @@ from transformers import PrinterCallback, TrainingArguments
 from transformers.integrations.integration_utils import get_available_reporting_integrations
 
 from crossrank.errors import InputError
-from crossrank.evaluation.evaluation_set import EvaluationSet
+from crossrank.evaluation.evaluation_set import EvaluationSet, find_file
 from crossrank.evaluation.evaluators import DataEvaluator, Outcome, RankingEvaluator
 from crossrank.models.files import processor_flags
 from crossrank.training.arguments import CrossEncoderTrainingArguments
@@ -172,7 +172,7 @@ def _evaluation(
 
 
 def _is_task(path: Path | None) -> bool:
-    return path is not None and (path / "queries.jsonl").is_file()
+    return path is not None and find_file(path, ["queries.jsonl"]) is not None
 
 
 def _trained_on(evaluator: DataEvaluator, data: Mapping[str, Dataset]) -> str:

@@ -14,7 +14,7 @@ from torch import nn
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
-from crossrank.errors import ModelFileError, UnsupportedModelError
+from crossrank.errors import CrossRankError, InputError, ModelFileError, UnsupportedModelError
 from crossrank.models.spec import ModelSpec
 
 
@@ -50,18 +50,24 @@ def load_pretrained(
     Raises:
         ModelFileError: A file is missing, damaged or refused.
         UnsupportedModelError: transformers does not know the architecture.
+        InputError: ``from_pretrained`` does not take one of the options.
     """
     with clear_errors(folder), no_progress_bar():
-        model, info = auto_class.from_pretrained(
-            folder,
-            config=config,
-            dtype=dtype,
-            use_safetensors=True,
-            local_files_only=True,
-            ignore_mismatched_sizes=True,  # told below, by name
-            output_loading_info=True,
-            **options,
-        )
+        try:
+            model, info = auto_class.from_pretrained(
+                folder,
+                config=config,
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                ignore_mismatched_sizes=True,  # told below, by name
+                output_loading_info=True,
+                **options,
+            )
+        except TypeError as error:
+            if not options:
+                raise
+            raise InputError(f"model_kwargs={options!r} cannot be used: {error}.") from error
     if info["mismatched_keys"]:
         shapes = ", ".join(
             f"{name} is {list(found)} and should be {list(wanted)}"
@@ -112,6 +118,8 @@ def clear_errors(folder: Path) -> Iterator[None]:
     """Say what transformers' and safetensors' errors mean for the user."""
     try:
         yield
+    except CrossRankError:
+        raise
     except (OSError, SafetensorError) as error:
         raise ModelFileError(
             f"The weights in {folder} cannot be read: {error} crossrank reads safetensors only, "
