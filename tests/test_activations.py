@@ -48,8 +48,17 @@ def test_unknown_classes_have_no_name() -> None:
     assert activations.to_saved(np.tanh) is None
 
 
-def test_a_numpy_function_is_used_as_it_is() -> None:
-    assert activations.resolve(np.tanh) is np.tanh
+def test_functions_of_numpy() -> None:
+    np.testing.assert_array_equal(activations.resolve(np.tanh)(LOGITS), np.tanh(LOGITS))
+
+
+def test_functions_of_torch() -> None:
+    torch = pytest.importorskip("torch", reason="they are its functions")
+    for function in (torch.sigmoid, lambda logits: logits.sigmoid()):
+        found = activations.resolve(function)(LOGITS)
+        np.testing.assert_allclose(found, activations.sigmoid(LOGITS), rtol=1e-6, atol=1e-12)
+    with pytest.raises(TypeError, match="sqrt"):
+        activations.resolve(lambda logits: torch.sqrt("4"))(LOGITS)
 
 
 @pytest.mark.parametrize("value", ["swish", 3, None])

@@ -351,6 +351,31 @@ def test_save_and_load_again(folder: Path, tmp_path: Path, ours: CrossEncoder) -
         CrossEncoder(tmp_path / "saved").save_pretrained(tmp_path / "saved")
 
 
+def test_an_activation_that_cannot_be_saved_is_named(folder: Path, tmp_path: Path) -> None:
+    model = CrossEncoder(folder, activation_fn=lambda logits: 2 * logits)
+    with pytest.warns(UserWarning, match="cannot be saved: give it again"):
+        model.save_pretrained(tmp_path / "saved")
+
+
+def test_labels_by_number(our_classes: CrossEncoder) -> None:
+    best = our_classes.predict(PAIRS).argmax(axis=1)
+    assert {our_classes.config.id2label[number] for number in best} <= {
+        "LABEL_0",
+        "LABEL_1",
+        "LABEL_2",
+    }
+
+
+def test_settings_meant_for_torch_do_no_harm_elsewhere(folder: Path, ours: CrossEncoder) -> None:
+    settings = {"torch_dtype": "auto", "attn_implementation": "sdpa", "low_cpu_mem_usage": True}
+    model = CrossEncoder(folder, device="cpu", model_kwargs=settings)
+    np.testing.assert_array_equal(model.predict(PAIRS), ours.predict(PAIRS))
+    half = CrossEncoder(folder, device="cpu", model_kwargs={"dtype": torch.bfloat16})
+    assert (half.backend, half.runtime.precision) == ("openvino", "bf16")
+    with pytest.raises(InputError, match="dtype must be one of auto, bfloat16"):
+        CrossEncoder(folder, device="cpu", model_kwargs={"dtype": torch.int8})
+
+
 def test_prompts_are_saved(folder: Path, tmp_path: Path) -> None:
     prompts = {"museum": "museums: ", "other": "others: "}
     model = CrossEncoder(str(folder), prompts=prompts, default_prompt_name="museum")

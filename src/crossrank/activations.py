@@ -128,9 +128,23 @@ def resolve(activation: str | Activation) -> Activation:
             f"activation_fn must be a name or a function, received {type(activation).__name__}."
         )
     torch = sys.modules.get("torch")
-    if torch is not None and isinstance(activation, torch.nn.Module):
-        return _on_numpy(torch, activation)
-    return activation
+    if torch is None:
+        return activation
+    on_tensors = _on_numpy(torch, activation)
+    return on_tensors if isinstance(activation, torch.nn.Module) else _first(activation, on_tensors)
+
+
+def _first(plain: Activation, on_tensors: Activation) -> Activation:
+    """Call a function that may be one of numpy, or one of torch, which refuses arrays."""
+
+    def apply(logits: Floats) -> Floats:
+        try:
+            scores: Floats = plain(logits)
+        except (AttributeError, TypeError):
+            scores = on_tensors(logits)
+        return scores
+
+    return apply
 
 
 def _on_numpy(torch: Any, module: Any) -> Activation:

@@ -38,7 +38,9 @@ class CrossEncoder(LoadedModel):
         [1, 0]
     """
 
-    @renamed(sentences="inputs", activation_fct="activation_fn", num_workers="")
+    @renamed(
+        sentences="inputs", activation_fct="activation_fn", num_workers="", pool="", chunk_size=""
+    )
     def predict(
         self,
         inputs: Iterable[Any],
@@ -150,7 +152,15 @@ class CrossEncoder(LoadedModel):
         for scored in self.scorer(device).run(pairs, options):
             yield from finish(scored.logits)
 
-    @renamed(activation_fct="activation_fn", num_workers="", apply_softmax="")
+    @renamed(
+        activation_fct="activation_fn",
+        num_workers="",
+        apply_softmax="",
+        convert_to_numpy="",
+        convert_to_tensor="",
+        pool="",
+        chunk_size="",
+    )
     def rank(
         self,
         query: str,

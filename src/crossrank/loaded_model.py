@@ -2,6 +2,7 @@
 
 import functools
 import threading
+import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import blake2b
@@ -176,7 +177,10 @@ class LoadedModel:
     @property
     def config(self) -> SimpleNamespace:
         """The values of ``config.json`` as attributes."""
-        return SimpleNamespace(**self.spec.config | {"num_labels": self.num_labels})
+        names = self.spec.config.get("id2label") or {}
+        labels = {int(k) if str(k).isdigit() else k: name for k, name in names.items()}
+        ours = {"num_labels": self.num_labels, "id2label": labels}
+        return SimpleNamespace(**self.spec.config | ours)
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -258,6 +262,7 @@ class LoadedModel:
         if self._cache is not None:
             self._cache.close()
 
+    @renamed(safe_serialization="", model_name="", create_model_card="", train_datasets="")
     def save_pretrained(self, path: str | Path) -> None:
         """Write the model to a folder, which this library and others can load.
 
@@ -268,10 +273,17 @@ class LoadedModel:
         Raises:
             InputError: It is the folder the model was loaded from.
         """
+        activation = activations.to_saved(self.activation_fn)
+        if activation is None:
+            warnings.warn(
+                f"activation_fn={self.activation_fn!r} is no class of torch.nn, and cannot be "
+                "saved: give it again when you load the model.",
+                stacklevel=2,
+            )
         save_model(
             self.spec,
             path,
-            activation=activations.to_saved(self.activation_fn),
+            activation=activation,
             prompts=self.prompts,
             default_prompt_name=self.default_prompt_name,
             truncation=self._tokenizer.truncation,

@@ -123,6 +123,20 @@ def test_converts_once(tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.Monk
     ]
 
 
+def test_a_head_of_random_weights_is_told_every_time(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    monkeypatch.setenv("CROSSRANK_CACHE", str(tmp_path / "cache"))
+    file = tiny_bert / "model.safetensors"
+    body = {name: value for name, value in load_file(file).items() if "classifier" not in name}
+    save_file(body, file, {"format": "pt"})
+    for _ in range(2):
+        with pytest.warns(UserWarning, match=r"no weights for classifier\.bias.* mean nothing"):
+            converted(read_spec(tiny_bert, "name"))
+
+
 def test_weights_beside_the_converted_file_belong_to_it(
     tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +146,7 @@ def test_weights_beside_the_converted_file_belong_to_it(
         """Write what torch writes for models of more than 2 GB."""
         file.touch()
         file.with_name("model.onnx.data").touch()
+        file.with_name(convert.WARNINGS).write_text("[]")
 
     monkeypatch.setattr(convert, "_convert", convert_large)
     graph = find_graph(read_spec(tiny_bert, "tiny"), "onnx")

@@ -88,9 +88,15 @@ def test_digest_follows_what_changes_a_score(model_folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["config_sentence_transformers.json", "sentence_bert_config.json", "0_T/modules.json"]
+    "name",
+    [
+        "config_sentence_transformers.json",
+        "sentence_bert_config.json",
+        "tokenizer_config.json",
+        "0_T/modules.json",
+    ],
 )
-def test_digest_follows_settings_of_sentence_transformers(model_folder: Path, name: str) -> None:
+def test_digest_follows_settings_that_change_what_is_read(model_folder: Path, name: str) -> None:
     spec = read_spec(model_folder, "model")
     first = digest(spec)
     write_json(model_folder / name, {"prompts": {"query": "Find: "}})

@@ -91,17 +91,24 @@ def test_neighbours_in_the_batch_change_nothing(qwen3: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("family", "false_word"), [("Qwen3", "no"), ("Qwen2", "no"), ("Qwen3", None)]
+    ("family", "false_word", "chat_template"),
+    [
+        ("Qwen3", "no", CHAT_TEMPLATE),
+        ("Qwen2", "no", CHAT_TEMPLATE),
+        ("Qwen3", None, CHAT_TEMPLATE),
+        ("Qwen3", "no", None),
+        ("Qwen2", "no", None),
+    ],
 )
 def test_logit_score_of_sentence_transformers(
-    once: Once, tmp_path: Path, family: str, false_word: str | None
+    once: Once, tmp_path: Path, family: str, false_word: str | None, chat_template: str | None
 ) -> None:
     reference = pytest.importorskip("sentence_transformers", reason="it is the reference")
     from sentence_transformers.cross_encoder.modules import LogitScore, Transformer
 
     backbone = once(
-        f"chat-{family}",
-        lambda folder: make_causal_lm(folder, family, chat_template=CHAT_TEMPLATE),
+        f"chat-{family}-{chat_template is None}",
+        lambda folder: make_causal_lm(folder, family, chat_template=chat_template),
     )
     transformer = Transformer(str(backbone), transformer_task="text-generation")
     ids = transformer.tokenizer.convert_tokens_to_ids
@@ -112,6 +119,30 @@ def test_logit_score_of_sentence_transformers(
     ours = CrossEncoder(tmp_path, backend="torch", device="cpu")
     np.testing.assert_allclose(ours.predict(PAIRS, activation_fn="identity"), expected, atol=1e-4)
     assert expected.std() >= 1
+
+
+@pytest.mark.parametrize("prompt", [None, "Judge with care."])
+def test_a_classifier_with_a_chat_template(tmp_path: Path, prompt: str | None) -> None:
+    reference = pytest.importorskip("sentence_transformers", reason="it is the reference")
+    make_causal_lm(tmp_path / "lm", chat_template=CHAT_TEMPLATE)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "lm")
+    config = transformers.AutoConfig.from_pretrained(tmp_path / "lm", num_labels=1)
+    torch.manual_seed(7)
+    model = transformers.Qwen3ForSequenceClassification(config).eval()
+    rescale(
+        model.score,
+        lambda: model(
+            **tokenizer([f"{q} {d}" for q, d in PAIRS], padding=True, return_tensors="pt")
+        )["logits"],
+    )
+    model.save_pretrained(tmp_path / "classifier")
+    tokenizer.save_pretrained(tmp_path / "classifier")
+    theirs = reference.CrossEncoder(str(tmp_path / "classifier"), device="cpu")
+    expected = theirs.predict(PAIRS, activation_fn=IDENTITY, prompt=prompt)
+    ours = CrossEncoder(tmp_path / "classifier", backend="torch", device="cpu")
+    found = ours.predict(PAIRS, activation_fn="identity", prompt=prompt)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert expected.std() >= 0.5
 
 
 def test_mono_t5(tmp_path: Path) -> None:

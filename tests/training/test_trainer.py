@@ -260,6 +260,22 @@ def test_in_batch_negatives_need_a_batch(tiny: Path, triples: Any, tmp_path: Pat
         make_trainer(tiny, triples, tmp_path, **options)
 
 
+@pytest.mark.parametrize(
+    "option",
+    [{"dataloader_drop_last": True}, {"label_smoothing_factor": 0.1}, {"neftune_noise_alpha": 5.0}],
+)
+def test_options_without_effect_are_refused(
+    tiny: Path, triples: Any, tmp_path: Path, option: dict[str, Any]
+) -> None:
+    with pytest.raises(InputError, match=f"{next(iter(option))} is not for cross-encoders here"):
+        make_trainer(tiny, triples, tmp_path, **option)
+
+
+def test_a_stream_of_rows_is_refused(tiny: Path, triples: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="whose rows can be read in any order, is required; recei"):
+        make_trainer(tiny, triples.to_iterable_dataset(), tmp_path)
+
+
 def test_options_that_need_an_evaluator_say_so(tiny: Path, triples: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="eval_strategy='epoch' needs an evaluator"):
         make_trainer(tiny, triples, tmp_path, eval_strategy="epoch")

@@ -32,6 +32,17 @@ NVIDIA_DRIVER = (
 """What there is beside an NVIDIA GPU on Linux, in Windows' Linux and on Windows."""
 
 
+_DTYPES: dict[str, Precision | None] = {
+    "auto": None,
+    "bfloat16": "bf16",
+    "float16": "fp16",
+    "float32": "fp32",
+}
+
+_OF_TORCH = ("attn_implementation", "device_map", "export", "low_cpu_mem_usage")
+"""Settings of transformers and optimum that change no score of a graph."""
+
+
 def backend_class(name: str) -> type[Backend]:
     """Find a backend by name.
 
@@ -121,7 +132,22 @@ def load_backend(
             precision=precision,
             file_name=(options or {}).get("file_name"),
         )
+    if chosen != "torch":
+        precision, options = _without_torch(precision, dict(options or {}))
     return backend_class(chosen).load(spec, device=device, precision=precision, options=options)
+
+
+def _without_torch(
+    precision: Precision | None, options: dict[str, Any]
+) -> tuple[Precision | None, dict[str, Any]]:
+    """Read what is meant for torch, as scripts for sentence-transformers give it to any backend."""
+    given = [options.pop(key) for key in ("torch_dtype", "dtype") if key in options]
+    if given and precision is None:
+        name = str(given[0]).removeprefix("torch.")
+        if name not in _DTYPES:
+            raise InputError(f"dtype must be one of {', '.join(_DTYPES)}, received {given[0]!r}.")
+        precision = _DTYPES[name]
+    return precision, {key: value for key, value in options.items() if key not in _OF_TORCH}
 
 
 def _cuda_is_there() -> bool:

@@ -1,5 +1,6 @@
 """Turning torch modules into ONNX files."""
 
+import json
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 INPUTS = ("input_ids", "attention_mask", "token_type_ids", "features")
 """What ``forward`` of crossrank's torch modules takes, in this order; of texts the first three."""
 
-_FORMAT = 1
+WARNINGS = "warnings.json"
+"""What the weights gave cause to warn of; that is said whenever they are loaded."""
+
+_FORMAT = 2
 """Changes when files that were converted before must not be used any more."""
 
 
@@ -61,6 +65,8 @@ def converted(spec: ModelSpec) -> Path:
     target = cache_folder("converted") / _key(spec)
     make_once(target, lambda unfinished: _convert(spec, unfinished / "model.onnx"))
     keep_recent(target)
+    for message in json.loads((target / WARNINGS).read_text(encoding="utf-8")):
+        warnings.warn(message, stacklevel=2)
     return target / "model.onnx"
 
 
@@ -88,7 +94,11 @@ def _convert(spec: ModelSpec, file: Path) -> None:
     from crossrank.models.torch_modules import load_module
 
     # The attention that is written out step by step is what engines recognise and fuse.
-    module = load_module(spec, options={"attn_implementation": "eager"})
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        module = load_module(spec, options={"attn_implementation": "eager"})
+    ours = [str(warning.message) for warning in told if warning.category is UserWarning]
+    file.with_name(WARNINGS).write_text(json.dumps(ours), encoding="utf-8")
     to_onnx(module, file, spec.config.get("document_shape"))
 
 

@@ -113,6 +113,8 @@ def digest(spec: ModelSpec, files: Iterable[Path] = ()) -> str:
         *spec.folder.glob("[0-9]*_*/config.json"),
         *spec.folder.glob("*processor_config.json"),
     ]
+    home = spec.tokenizer_file.parent
+    settings += home.glob("tokenizer_config.json")
     for path in [*files, spec.tokenizer_file, *sorted(settings)]:
         names = list_names(path.parent)
         for part in (path, *(path.parent / name for name in companions(path.name, names))):

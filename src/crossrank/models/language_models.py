@@ -6,9 +6,9 @@ from typing import Any
 from crossrank.errors import UnsupportedModelError
 from crossrank.models import prompts
 from crossrank.models.tokenizer_files import Vocabulary, special_tokens
-from crossrank.tokenization import PromptTemplate
+from crossrank.tokenization import PairTemplate, PromptTemplate, Template
 
-Answers = tuple[PromptTemplate, int | None, int | None]
+Answers = tuple[Template, int | None, int | None]
 """The template, and the ids of the answers for "relevant" and "not relevant"."""
 
 _KNOWN: tuple[tuple[str, PromptTemplate, tuple[str, ...], tuple[str, ...]], ...] = (
@@ -52,18 +52,24 @@ def read_answers(
             (("▁yes",), ("▁no",)) if config["model_type"] == "mt5" else (("▁true",), ("▁false",))
         )
         return _with_ids(name, prompts.MONO_T5, *words, vocabulary)
-    template = _from_chat_template(settings, transformer)
-    if "true_token_id" in head:
-        template = template or _known(name, folder, config)[0]
-        return template, int(head["true_token_id"]), head.get("false_token_id")
+    template = from_chat_template(settings, transformer)
+    if "true_token_id" in head:  # saved by sentence-transformers, which writes pairs plainly
+        return template or PairTemplate(), int(head["true_token_id"]), head.get("false_token_id")
     if template is not None:
         return _with_ids(name, template, ("yes",), ("no",), vocabulary)
     return _with_ids(name, *_known(name, folder, config), vocabulary)
 
 
-def _from_chat_template(
+def from_chat_template(
     settings: dict[str, Any], transformer: dict[str, Any]
 ) -> PromptTemplate | None:
+    """Read the template of pairs, where a model has one with the roles query and document.
+
+    Args:
+        settings: ``tokenizer_config.json``, the chat template, and the caller's
+            ``processor_kwargs``.
+        transformer: ``sentence_bert_config.json``, or empty.
+    """
     source = settings.get("chat_template")
     if source is None:
         return None

@@ -13,7 +13,7 @@ from crossrank.activations import from_saved
 from crossrank.errors import CrossRankError, InputError, ModelFileError, UnsupportedModelError
 from crossrank.models.architectures import ARCHITECTURES
 from crossrank.models.files import list_names, weight_files
-from crossrank.models.language_models import read_answers
+from crossrank.models.language_models import from_chat_template, read_answers
 from crossrank.models.lengths import read_max_length
 from crossrank.models.spec import Kind, ModelSpec
 from crossrank.models.tokenizer_files import (
@@ -109,7 +109,7 @@ def read_spec(
     saved = _read_optional(folder / "config_sentence_transformers.json")
     vocabulary = Vocabulary(file)
     labels = num_labels or _num_labels(folder, kind, config, modules)
-    template: Template = PairTemplate()
+    template: Template = from_chat_template(settings | processor, transformer) or PairTemplate()
     true_token = false_token = None
     language_model = kind in ("causal-lm", "seq2seq") or _ends_in_logit_score(modules)
     if language_model:

@@ -67,6 +67,12 @@ class CrossEncoderTrainingArguments(TrainingArguments):
                 "in_batch_negatives are documents of the other queries of a batch: a batch size of "
                 "at least 2 is required, received 1."
             )
+        for name in ("dataloader_drop_last", "label_smoothing_factor", "neftune_noise_alpha"):
+            if getattr(self, name):
+                raise InputError(
+                    f"{name} is not for cross-encoders here: leave it out, received "
+                    f"{getattr(self, name)!r}."
+                )
         if self.early_stopping_patience is not None:
             self.restore_callback_states_from_checkpoint = True  # how long it has been patient
         if self.ddp_broadcast_buffers is None:

@@ -127,6 +127,12 @@ class Examples(Sequence[Example]):
     """
 
     def __init__(self, dataset: Any, source: str = "the dataset", number: int = 0) -> None:
+        if not hasattr(dataset, "features") or not hasattr(dataset, "__len__"):
+            raise InputError(
+                f"{source}: a datasets.Dataset, whose rows can be read in any order, is required; "
+                f"received {type(dataset).__name__}. Save a stream of rows to a file, and load it "
+                "with crossrank.training.data_files.load_data."
+            )
         self.columns = recognise(dataset.features, source)
         if not len(dataset):
             raise InputError(f"{source}: at least one row is required, and there is none.")
