@@ -1,6 +1,7 @@
 """``crossrank distill``: from files to a student and a table."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
@@ -89,6 +90,17 @@ def test_a_student_and_a_table(
     assert student.config.num_hidden_layers == 2
     assert student.predict([("stove", "gas"), ("stove", "yes")]).std() > 0
     assert {path.name for path in tmp_path.iterdir()} == {"judged", "out", "pairs.jsonl"}
+
+
+@pytest.mark.parametrize("package", ["torch", "datasets", "accelerate"])
+def test_a_missing_package_says_how_to_install_it(
+    invoke: Invoke, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    result = invoke("distill", "teacher", tmp_path / "out", "--data", data, "--layers", "2")
+    assert result.exit_code == 1
+    assert f"needs the package '{package}'" in result.stderr
+    assert 'pip install "crossrank[train]"' in " ".join(result.stderr.split())
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_a_model_that_is_there_is_kept(invoke: Invoke, recipe: Path, tmp_path: P
     (tmp_path / "my-reranker/mine.txt").touch()
     result = invoke("train", recipe)
     assert result.exit_code == 1
-    assert "say overwrite" in result.stderr
+    assert "--overwrite" in result.stderr
     assert "continues from there" not in result.stderr
     assert (tmp_path / "my-reranker/mine.txt").exists()
 

@@ -1,6 +1,7 @@
 """The demo prints what it measured."""
 
 import io
+import sys
 
 import pytest
 from rich.console import Console
@@ -8,6 +9,7 @@ from rich.console import Console
 from crossrank import CrossEncoder
 from crossrank.demo import DemoResult, run_demo
 from crossrank.demo.show import _evenly
+from crossrank.errors import MissingDependencyError
 
 pytest.importorskip("ir_measures", reason="needs the extra demo")
 pytest.importorskip("bm25s", reason="needs the extra demo")
@@ -19,6 +21,15 @@ def demo() -> tuple[DemoResult, str]:
     result = run_demo(queries=170, console=console)
     assert isinstance(console.file, io.StringIO)
     return result, console.file.getvalue()
+
+
+@pytest.mark.parametrize("package", ["bm25s", "ir_measures"])
+def test_a_missing_package_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingDependencyError, match=r'pip install "crossrank\[demo\]"'):
+        run_demo()
 
 
 def test_reranking_gains(demo: tuple[DemoResult, str]) -> None:

@@ -165,7 +165,7 @@ def test_damaged_weights_are_seen_first(
 
 def test_says_what_to_install(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convert, "installed", lambda name: name != "torch")
-    with pytest.raises(MissingDependencyError, match=r'pip install "crossrank\[torch,export\]"'):
+    with pytest.raises(MissingDependencyError, match=r'pip install "crossrank\[torch\]"'):
         converted(read_spec(model_folder, "name"))
 
 

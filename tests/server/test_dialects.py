@@ -174,7 +174,7 @@ def test_vllm_scores_one_with_many_and_each_with_its_own(
 def test_tei_predicts_the_labels_of_pairs(server: str, model: CrossEncoder) -> None:
     score = float(model.predict((QUERY, DOCUMENTS[1])))
     pair = [QUERY, DOCUMENTS[1]]
-    label = model.config.id2label["0"]
+    label = model.config.id2label[0]
     single = ask(server, "/predict", {"inputs": pair})
     assert single == [{"score": pytest.approx(score, abs=1e-6), "label": label}]
     assert ask(server, "/predict", {"inputs": [pair, pair]}) == [single, single]
@@ -195,7 +195,7 @@ def test_tei_predicts_several_labels(serve: Callable[..., str], tmp_path: Path) 
     for more, values in (({}, chances), ({"raw_scores": True}, logits)):
         found = ask(base, "/predict", body | more)
         assert [entry["score"] for entry in found] == pytest.approx(sorted(values)[::-1], abs=1e-5)
-        names = [tiny.config.id2label[str(k)] for k in np.argsort(-values)]
+        names = [tiny.config.id2label[k] for k in np.argsort(-values)]
         assert [entry["label"] for entry in found] == names
     assert "has 3 labels and cannot rank" in ask(base, "/rerank", ASK_TEI, 422)["error"]
     assert list(httpx.get(base + "/info").json()["model_type"]) == ["classifier"]

@@ -66,6 +66,50 @@ def test_a_killed_run_ends_at_the_weights_of_an_undisturbed_one(
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_a_recipe_that_is_killed_while_it_delivers_trains_no_more(
+    tiny: Path, triples: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pydantic", reason="the extra 'train' is not installed")
+    pytest.importorskip("yaml", reason="the extra 'train' is not installed")
+    pytest.importorskip("nncf", reason="the extra 'train' is not installed")
+    from crossrank.training import delivery
+    from crossrank.training.recipe import Recipe
+    from crossrank.training.run import run_recipe
+
+    triples.to_json(str(tmp_path / "train.jsonl"))
+    (tmp_path / "recipe.yaml").write_text(f"""
+model: {{name: {tiny}}}
+data: {{train: {{path: train.jsonl}}}}
+loss: ranknet
+evaluation: {{path: train.jsonl}}
+training: {{max_steps: 4, batch_size: 4, eval_steps: 1, learning_rate: 0.01, bf16: false}}
+output: {{folder: out}}
+""")
+    recipe = Recipe.read(tmp_path / "recipe.yaml")
+
+    best: list[int] = []
+
+    def kill(_: Any, trainer: Any, *__: Any) -> None:
+        best.append(trainer.state.best_global_step)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(delivery, "_export", kill)
+    with pytest.raises(KeyboardInterrupt):
+        run_recipe(recipe)
+    made = load_file(tmp_path / "out.training/model/model.safetensors")
+    told: list[str] = []
+    monkeypatch.setattr(delivery, "_export", lambda *_: ({}, None))
+    report = run_recipe(recipe, tell=told.append)
+    assert "Continuing from step 4." in told
+    assert not [line for line in told if line.startswith("step ")]
+    assert report is not None
+    assert (report.steps, [report.best_step]) == (4, best)
+    again = load_file(tmp_path / "out/model.safetensors")
+    assert made.keys() == again.keys()
+    assert all(torch.equal(made[name], again[name]) for name in made)
+    assert "padding" not in (tmp_path / "out/README.md").read_text()  # not known any more
+
+
 def test_a_full_disk_keeps_the_checkpoints_that_are_whole(
     tiny: Path, saved: Path, tmp_path: Path
 ) -> None:

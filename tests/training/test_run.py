@@ -166,7 +166,7 @@ def test_a_model_that_is_there_is_replaced_only_when_asked_for(write: Any, tmp_p
     (tmp_path / "out").mkdir()
     (tmp_path / "out/mine.txt").write_text("keep me")
     recipe = write(training={"max_steps": 1})
-    for overwrite, message in ((False, "out exists: .* say overwrite"), (True, "holds no model")):
+    for overwrite, message in ((False, "out exists: .* overwrite=True"), (True, "holds no model")):
         with pytest.raises(InputError, match=message):
             run_recipe(recipe, overwrite=overwrite)
     assert (tmp_path / "out/mine.txt").exists()

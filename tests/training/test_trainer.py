@@ -111,6 +111,7 @@ def test_the_seed_decides_the_weights(
 def test_hardly_any_padding_is_computed(tiny: Path, triples: Any, tmp_path: Path) -> None:
     trainer = make_trainer(tiny, triples, tmp_path, per_device_train_batch_size=16, max_steps=5)
     trainer.train()
+    assert trainer.padding is not None
     assert 0 <= trainer.padding <= MAX_PADDING
 
 
@@ -194,7 +195,7 @@ class Planned:
     """An evaluator whose values are known before."""
 
     primary = "x"
-    values: ClassVar = {3: 0.5, 6: 0.4, 9: 0.3, 12: 0.9}
+    values: ClassVar = {3: 0.5, 6: 0.4, 9: 0.3, 11: 0.2, 12: 0.9}
 
     def __init__(self) -> None:
         self.trainer: Any = None
@@ -211,24 +212,27 @@ class Crash(TrainerCallback):
             raise KeyboardInterrupt
 
 
-def test_a_run_that_goes_on_stops_as_early(tiny: Path, triples: Any, tmp_path: Path) -> None:
-    def make(name: str) -> Any:
-        planned = Planned()
-        planned.trainer = make_trainer(
-            tiny,
-            triples,
-            tmp_path / name,
-            evaluator=planned,
-            max_steps=12,
-            eval_strategy="steps",
-            eval_steps=3,
-            load_best_model_at_end=True,
-            early_stopping_patience=2,
-            save_total_limit=2,
-        )
-        return planned.trainer
+def planned_trainer(tiny: Path, triples: Any, out: Path, **options: Any) -> Any:
+    planned = Planned()
+    planned.trainer = make_trainer(
+        tiny,
+        triples,
+        out,
+        evaluator=planned,
+        eval_strategy="steps",
+        eval_steps=3,
+        load_best_model_at_end=True,
+        save_total_limit=2,
+        **options,
+    )
+    return planned.trainer
 
-    whole, cut, again = make("whole"), make("cut"), make("cut")
+
+def test_a_run_that_goes_on_stops_as_early(tiny: Path, triples: Any, tmp_path: Path) -> None:
+    whole, cut, again = (
+        planned_trainer(tiny, triples, tmp_path / name, early_stopping_patience=2)
+        for name in ("whole", "cut", "cut")
+    )
     whole.train()
     cut.add_callback(Crash())
     with pytest.raises(KeyboardInterrupt):
@@ -236,6 +240,52 @@ def test_a_run_that_goes_on_stops_as_early(tiny: Path, triples: Any, tmp_path: P
     again.train(resume_from_checkpoint=True)
     for trainer in (whole, again):
         assert (trainer.state.global_step, trainer.state.best_global_step) == (9, 3)
+    assert equal(weights(whole), weights(again))
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ({"max_steps": 11}, 11),
+        ({"max_steps": -1, "num_train_epochs": 1.2}, 11),  # an epoch has 9 steps
+        ({"early_stopping_patience": 2}, 9),
+    ],
+    ids=["max_steps", "part of an epoch", "early stopping"],
+)
+def test_a_run_that_is_over_does_not_go_on(
+    tiny: Path, triples: Any, tmp_path: Path, options: dict[str, Any], steps: int
+) -> None:
+    """It was killed after its last step; the next ones would do better."""
+    whole, again = (planned_trainer(tiny, triples, tmp_path, **options) for _ in range(2))
+    whole.train()
+    again.train(resume_from_checkpoint=True)
+    for trainer in (whole, again):
+        state = trainer.state
+        assert (state.global_step, state.best_global_step, state.best_metric) == (steps, 3, 0.5)
+        measured = [entry["step"] for entry in state.log_history if "eval_x" in entry]
+        assert measured == sorted({3, 6, 9, steps})
+    assert equal(weights(whole), weights(again))
+    assert again.padding is None  # nothing was computed
+
+
+class Preempt(TrainerCallback):
+    """Asks for the machine after step 6, as transformers does at SIGTERM."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        control.should_training_stop |= state.global_step == 6
+
+
+def test_a_run_that_was_asked_to_stop_goes_on(tiny: Path, triples: Any, tmp_path: Path) -> None:
+    whole, cut, again = (
+        planned_trainer(tiny, triples, tmp_path / name, early_stopping_patience=3)
+        for name in ("whole", "cut", "cut")
+    )
+    whole.train()
+    cut.add_callback(Preempt())
+    cut.train()
+    assert cut.state.global_step == 6
+    again.train(resume_from_checkpoint=True)
+    assert again.state.global_step == 12
     assert equal(weights(whole), weights(again))
 
 

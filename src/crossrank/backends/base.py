@@ -1,5 +1,6 @@
 """The interface between the scoring engine and an inference library."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
@@ -80,6 +81,15 @@ class Backend(ABC):
 
     def close(self) -> None:
         """Free the memory of the model. Calling it twice is harmless."""
+
+
+def thread_limit() -> int | None:
+    """How many threads the environment allows an engine: ``OMP_NUM_THREADS``, as torch reads it.
+
+    Ray sets it in each worker to the cores that the worker was given.
+    """
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # one number a level
+    return int(first) if first.isdigit() and int(first) else None
 
 
 def check_inputs(names: Iterable[str], name: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from crossrank.backends.base import Backend, check_inputs, checked_options
+from crossrank.backends.base import Backend, check_inputs, checked_options, thread_limit
 from crossrank.batching import Batch
 from crossrank.errors import BackendError, InputError, ModelFileError, OutOfMemoryError
 from crossrank.models.graphs import find_graph
@@ -180,4 +180,5 @@ def _place(provider: str, device: str | None, given: dict[str, Any]) -> dict[str
 def _session_options(onnxruntime: Any) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors alone; what matters is raised
+    options.intra_op_num_threads = thread_limit() or 0  # 0 is one a core
     return options

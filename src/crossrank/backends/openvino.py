@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.backends.base import Backend, check_inputs, checked_options
+from crossrank.backends.base import Backend, check_inputs, checked_options, thread_limit
 from crossrank.batching import Batch
 from crossrank.errors import BackendError, InputError, ModelFileError, OutOfMemoryError
 from crossrank.models.graphs import Graph, find_graph
@@ -248,6 +248,9 @@ def _key(files: Sequence[Path], *settings: object) -> str:
 
 def _cores() -> int:
     """The cores this process may use."""
+    limit = thread_limit()
+    if limit is not None:
+        return limit
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from crossrank import __version__
 from crossrank.cli.ask import ask
+from crossrank.cli.batch import batch
 from crossrank.cli.calibrate import calibrate
 from crossrank.cli.compare import compare
 from crossrank.cli.demo import demo
@@ -73,6 +74,7 @@ COMMANDS = (
     demo,
     rank,
     score,
+    batch,
     explain,
     evaluate,
     compare,

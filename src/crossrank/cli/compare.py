@@ -40,7 +40,7 @@ def compare(
         list[str],
         typer.Argument(
             metavar="SYSTEM...",
-            help="Models (folder, hub id, default), TREC run files, or first-stage.",
+            help="Models (folder, hub id, default, small), TREC run files, or first-stage.",
         ),
     ],
     *,

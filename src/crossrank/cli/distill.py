@@ -114,6 +114,10 @@ def distill(
             else "--data is required: what the teacher is to score."
         )
     columns, kept = _columns(column or []), _layers(layers)
+    from crossrank.optional import require
+
+    for package in ("torch", "datasets", "accelerate"):
+        require(package, extra="train")
     from crossrank.evaluation.evaluation_set import EvaluationSet
     from crossrank.models.folders import refuse_loss
     from crossrank.training.data_files import load_data

@@ -28,7 +28,11 @@ def search(
     depth: Annotated[int, typer.Option(min=1, help="How many chunks are reranked.")] = 100,
     budget_ms: Annotated[
         float | None,
-        typer.Option(min=0, help="Rerank only as deep as this many milliseconds allow."),
+        typer.Option(
+            min=0,
+            help="Rerank only as deep as this many milliseconds allow: 32 chunks at least, if the "
+            "first stage leaves any time.",
+        ),
     ] = None,
     unique: Annotated[
         float | None,

@@ -12,6 +12,7 @@ from rich.text import Text
 from crossrank.cross_encoder import CrossEncoder
 from crossrank.demo.collection import load
 from crossrank.evaluation.measures import measure
+from crossrank.optional import require
 from crossrank.retrieval.bm25 import BM25
 from crossrank.types import Qrels, Run
 
@@ -60,6 +61,8 @@ def run_demo(
     Raises:
         MissingDependencyError: bm25s or ir-measures is not installed.
     """
+    for package in ("bm25s", "ir_measures"):
+        require(package, extra="demo")
     console = console or Console()
     documents, every_query, qrels = load()
     texts = _evenly(every_query, queries or len(every_query))

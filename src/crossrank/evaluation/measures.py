@@ -93,7 +93,7 @@ def check_measures(measures: Sequence[str]) -> None:
 
 
 def _parse(measures: Sequence[str]) -> dict[str, Any]:
-    ir_measures = require("ir_measures", extra="demo")
+    ir_measures = require("ir_measures", extra="evaluation")
     parsed = {}
     for name in measures:
         try:
@@ -120,7 +120,7 @@ def _check_parameters(measure: Any) -> None:
 def _call(function: str, parsed: Mapping[str, Any], run: Run, qrels: Qrels) -> Any:
     safe_qrels = {query: _safe_grades(query, grades) for query, grades in qrels.items()}
     safe_run = {query: _safe_scores(query, scores) for query, scores in run.items() if scores}
-    compute = getattr(require("ir_measures", extra="demo"), function)
+    compute = getattr(require("ir_measures", extra="evaluation"), function)
     try:
         return compute(parsed.values(), safe_qrels, safe_run)
     except (subprocess.CalledProcessError, OSError) as error:

@@ -54,8 +54,8 @@ def converted(spec: ModelSpec) -> Path:
     if not can_convert():
         raise MissingDependencyError(
             f"{spec.name} has its weights as safetensors only, and turning them into ONNX needs "
-            'torch. Install it with: pip install "crossrank[torch,export]", or name a model that '
-            "has an onnx/model.onnx."
+            'torch. Install it with: pip install "crossrank[torch]", or name a model that has an '
+            "onnx/model.onnx."
         )
     if spec.kind == "vision-language":
         raise ExportError(

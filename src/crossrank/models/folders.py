@@ -29,7 +29,10 @@ def check_target(target: Path, *, overwrite: bool) -> Path:
     if not place.is_dir() or not any(place.iterdir()):
         return place
     if not overwrite:
-        raise InputError(f"{target} exists: name another folder, or say overwrite.")
+        raise InputError(
+            f"{target} exists: name another folder, or replace it with overwrite=True (--overwrite "
+            "on the command line)."
+        )
     if not any((place / name).is_file() for name in ("config.json", "modules.json")):
         raise InputError(
             f"{target} holds no model (it has no config.json), so it is not replaced: name another "

@@ -43,7 +43,7 @@ class BM25:
         for position, document in enumerate(documents):
             if not isinstance(document, str):
                 raise InputError(f"Document {position} must be a string, received {document!r:.80}")
-        bm25s = require("bm25s", extra="demo")
+        bm25s = require("bm25s", extra="rag")
         words = [words_of(document) for document in documents]
         self._average = sum(map(len, words)) / len(words)
         self._index = None
@@ -76,7 +76,7 @@ class BM25:
             InputError: There is no index, or it is damaged.
             MissingDependencyError: bm25s is not installed.
         """
-        bm25s = require("bm25s", extra="demo")
+        bm25s = require("bm25s", extra="rag")
         index = cls.__new__(cls)
         try:
             index._average = json.loads((folder / "average.json").read_text("ascii"))["average"]

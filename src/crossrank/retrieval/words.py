@@ -44,4 +44,4 @@ def words_of(text: str) -> list[str]:
 
 @cache
 def _stop_words() -> frozenset[str]:
-    return frozenset(require("bm25s", extra="demo").stopwords.STOPWORDS_EN)
+    return frozenset(require("bm25s", extra="rag").stopwords.STOPWORDS_EN)

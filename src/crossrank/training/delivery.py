@@ -48,6 +48,7 @@ def deliver(
     (evaluator,) = trainer.evaluators.values()
     assert isinstance(evaluator, DataEvaluator)
     figures, note = _export(recipe, trainer, evaluator, folder, tell)
+    padding = trainer.padding
     report = TrainingReport(
         recipe=recipe,
         rows={name: len(rows) for name, rows in trainer.data.datasets.items()},
@@ -57,7 +58,10 @@ def deliver(
         machine=_machine(),
         steps=trainer.state.global_step,
         best_step=trainer.state.best_global_step or trainer.state.global_step,
-        settings={"bf16": trainer.args.bf16, "padding": round(trainer.padding, 4)},
+        settings={
+            "bf16": trainer.args.bf16,
+            "padding": None if padding is None else round(padding, 4),
+        },
         seconds=seconds,
         note=note,
     )

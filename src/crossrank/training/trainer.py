@@ -116,10 +116,10 @@ class CrossEncoderTrainer(Trainer):
         return next(iter(self.objectives.values())).activation
 
     @property
-    def padding(self) -> float:
-        """Share of padding in all that was computed so far."""
+    def padding(self) -> float | None:
+        """Share of padding in all that was trained on so far; ``None`` where that is nothing."""
         computed, real = self.scorer.tokens
-        return 1 - real / computed if computed else 0.0
+        return 1 - real / computed if computed else None
 
     def train(
         self,
@@ -131,7 +131,8 @@ class CrossEncoderTrainer(Trainer):
 
         Args:
             resume_from_checkpoint: A checkpoint, or ``True`` for the last one that is whole; where
-                there is none, training starts from the beginning.
+                there is none, training starts from the beginning. A run that had come to its end
+                by then is only finished: no step is trained.
             trial: As for ``Trainer.train``.
             ignore_keys_for_eval: Not used.
         """
@@ -275,6 +276,37 @@ class CrossEncoderTrainer(Trainer):
                 f"The checkpoint of step {self.state.global_step} could not be written: {error}. "
                 f"Earlier checkpoints in {self.folder} are whole: make room and resume."
             ) from error
+
+    def _init_training_state(
+        self,
+        max_steps: int,
+        num_update_steps_per_epoch: int,
+        num_train_epochs: int,
+        resume_from_checkpoint: str | None,
+        trial: Any,
+    ) -> tuple[int, int]:
+        """Say in which epoch to begin, and after which batch of it.
+
+        ``Trainer`` asks whether training is over only after each step, so that a run that had come
+        to its end within an epoch, or early, would be given one step too many when it is resumed.
+        """
+        begin: tuple[int, int] = super()._init_training_state(
+            max_steps, num_update_steps_per_epoch, num_train_epochs, resume_from_checkpoint, trial
+        )
+        # Patience that ran out in an earlier run of the same trainer does not end a new one.
+        over = resume_from_checkpoint is not None and self._is_over()
+        return (num_train_epochs, 0) if over else begin  # no epoch is left
+
+    def _is_over(self) -> bool:
+        """Look whether all steps are trained, or patience has run out.
+
+        That a checkpoint was told to stop says nothing: so is one whose machine is taken away.
+        """
+        return self.state.global_step >= self.state.max_steps or any(
+            callback.early_stopping_patience_counter >= callback.early_stopping_patience
+            for callback in self.callback_handler.callbacks
+            if isinstance(callback, EarlyStoppingCallback)
+        )
 
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: nn.Module | None = None

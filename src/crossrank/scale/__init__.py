@@ -1,0 +1,1 @@
+"""Many machines: batch jobs on Ray Data, a service on Ray Serve."""
