@@ -61,3 +61,9 @@ def test_shown_without_a_terminal_when_asked_for(capfd: pytest.CaptureFixture[st
     with progress_bar(3, show=True, unit="document") as advance:
         advance(3)
     assert "3.00/3.00" in capfd.readouterr().err
+
+
+def test_a_process_without_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", None)
+    with progress_bar(10, show=None) as progress:
+        progress(10)

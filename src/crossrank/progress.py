@@ -8,6 +8,11 @@ from contextlib import contextmanager
 SECONDS_BEFORE_SHOWING = 2.0
 
 
+def on_terminal() -> bool:
+    """Say whether somebody looks at stderr, which some programs do not have at all."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 @contextmanager
 def progress_bar(
     total: int | None, *, show: bool | None, unit: str = "pair"
@@ -23,7 +28,7 @@ def progress_bar(
     Yields:
         A function to call, from any thread, with how much has been done since the last call.
     """
-    if show is False or (show is None and not sys.stderr.isatty()):
+    if show is False or (show is None and not on_terminal()):
         yield lambda _: None
         return
     from tqdm.auto import tqdm

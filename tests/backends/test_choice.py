@@ -1,4 +1,9 @@
-"""Which backend ``auto`` is."""
+"""Which backend ``auto`` is, and what all have in common."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -55,3 +60,39 @@ def test_a_graph_runs_on_no_other_device(device: str) -> None:
     with pytest.raises(InputError, match=f"Received device='{device}': choose \"cpu\""):
         choose("native", device, GRAPH)
     assert choose(CLASSIFIER, device, BOTH) == "torch"
+
+
+FORKED = """
+import multiprocessing, sys
+from crossrank import CrossEncoder
+from crossrank.errors import BackendError
+
+model = CrossEncoder(sys.argv[1], backend=sys.argv[2], precision="fp32")
+model.predict([("a", "b")])
+
+def score(_):
+    try:
+        return str(model.predict([("a", "b")]).shape)
+    except BackendError as error:
+        return str(error)
+
+with multiprocessing.get_context("fork").Pool(1) as pool:
+    print(pool.apply_async(score, (0,)).get(60))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.parametrize(
+    ("backend", "said"),
+    [
+        ("openvino", "This model was loaded before the process was forked"),
+        ("torch", "This model was loaded before the process was forked"),
+        ("onnx", "(1,)"),
+    ],
+)
+def test_a_fork_does_not_wait_for_ever(folder: Path, backend: str, said: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED, folder, backend], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout

@@ -42,6 +42,14 @@ def test_serves_many_threads(spec: ModelSpec, batch_of: Batches) -> None:
     np.testing.assert_array_equal(found, [backend.forward(batch) for batch in batches])
 
 
+def test_no_more_threads_than_the_environment_allows(
+    spec: ModelSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    session = ONNXBackend.load(spec, device="cpu")._session
+    assert session.get_session_options().intra_op_num_threads == 1
+
+
 def test_takes_session_options(spec: ModelSpec, batch_of: Batches) -> None:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

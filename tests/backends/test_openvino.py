@@ -73,6 +73,15 @@ def test_a_budget_for_each_stream(spec: ModelSpec) -> None:
     assert (one.token_budget, two.token_budget) == (2048, 1024)
 
 
+@pytest.mark.parametrize("variable", ["1", "1,4"])
+def test_no_more_threads_than_the_environment_allows(
+    spec: ModelSpec, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    backend = OpenVINOBackend.load(spec)
+    assert (backend.concurrency, backend.token_budget) == (1, 1024)
+
+
 def test_own_properties_win(spec: ModelSpec) -> None:
     options = {"ov_config": {"NUM_STREAMS": 1}, "streams": 2}
     assert OpenVINOBackend.load(spec, options=options).concurrency == 1

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -149,6 +150,17 @@ def test_depths(invoke: Invoke, model: list[str], collection: Path) -> None:
 def test_one_depth_is_no_sweep(invoke: Invoke, model: list[str], collection: Path) -> None:
     result = invoke("evaluate", collection, *model, "--depth", "3")
     assert "recommended" not in result.stdout
+
+
+def test_a_page_that_cannot_be_drawn_is_said_before_the_work(
+    invoke: Invoke, collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setattr("crossrank.cli.options.load_model", pytest.fail)  # then it is too late
+    for command in (["evaluate"], ["calibrate", "--out", tmp_path / "calibrated"]):
+        result = invoke(*command, collection, "--report", tmp_path / "page.html")
+        assert result.exit_code == 1
+        assert 'pip install "crossrank[evaluation]"' in result.stderr
 
 
 def test_reports(invoke: Invoke, model: list[str], collection: Path, tmp_path: Path) -> None:

@@ -131,6 +131,12 @@ def test_windows_of_long_documents(invoke: Invoke, model: list[str], tmp_path: P
     assert result.stderr == ""
 
 
+def test_a_cache_is_a_file(invoke: Invoke, text_file: Path) -> None:
+    result = invoke("rank", "w1 w2", text_file, "--cache", "redis://127.0.0.1:1/0")
+    assert result.exit_code == 2
+    assert "a file is required" in result.stderr
+
+
 def test_cache_is_written_and_used(
     invoke: Invoke, model: list[str], text_file: Path, tmp_path: Path
 ) -> None:

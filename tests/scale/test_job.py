@@ -115,7 +115,7 @@ def test_a_machine_that_is_lost_is_made_up_for(
     assert process.returncode == 0, errors.decode()
     assert f"{ROWS:,} rows of 3 files, {ROWS:,} of them scored now" in errors.decode()
     check(pairs, target)
-    again = score_files(pairs, target, "small", rows_per_part=50, backend="auto", precision="auto")
+    again = score_files(pairs, target, "small", rows_per_part=50)
     assert again == JobReport(files=3, rows=ROWS, scored=0)
 
 
@@ -185,6 +185,13 @@ def begun_by(pairs: Path, target: Path, **job: Any) -> None:
         patch.setattr("crossrank.scale.job.without", lambda *_: [])
         score_files(pairs, target, **job)
     assert json.loads((target / MANIFEST).read_text())["rows per part"] == job["rows_per_part"]
+
+
+def test_secrets_are_not_written_down(pairs: Path, tmp_path: Path) -> None:
+    begun_by(pairs, tmp_path, model="small", rows_per_part=50, token="hf_secret", max_length=64)
+    text = (tmp_path / MANIFEST).read_text()
+    assert "hf_secret" not in text
+    assert json.loads(text)["options"] == {"max_length": "64"}
 
 
 def test_another_file_is_another_job(pairs: Path, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_files_of_all_depths_but_hidden_ones(tmp_path: Path) -> None:
         write(tmp_path / name, 3)
     (tmp_path / "notes.txt").touch()
     assert Folder.of(tmp_path).files() == ["b.parquet", "lang=de/1.parquet"]
-    assert Folder.of(f"file://{tmp_path}").files() == ["b.parquet", "lang=de/1.parquet"]
+    assert Folder.of(f"file://{tmp_path}/").files() == ["b.parquet", "lang=de/1.parquet"]
 
 
 def test_a_part_appears_under_its_name_when_it_is_whole(tmp_path: Path) -> None:

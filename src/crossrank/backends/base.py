@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from crossrank.batching import Batch
-from crossrank.errors import InputError, UnsupportedModelError
+from crossrank.errors import BackendError, InputError, UnsupportedModelError
 from crossrank.models.convert import INPUTS
 from crossrank.models.spec import ModelSpec
 from crossrank.types import Floats, Precision
@@ -81,6 +81,22 @@ class Backend(ABC):
 
     def close(self) -> None:
         """Free the memory of the model. Calling it twice is harmless."""
+
+
+def check_process(loaded_in: int) -> None:
+    """Refuse a model that came into this process by a fork: its engine's threads did not.
+
+    Args:
+        loaded_in: The process that loaded it.
+
+    Raises:
+        BackendError: It was another one. The engine would wait for its threads for ever.
+    """
+    if loaded_in != os.getpid():
+        raise BackendError(
+            "This model was loaded before the process was forked, and its engine cannot work here: "
+            "load it in this process, or start processes with multiprocessing's 'spawn'."
+        )
 
 
 def thread_limit() -> int | None:

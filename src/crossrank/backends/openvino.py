@@ -12,7 +12,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.backends.base import Backend, check_inputs, checked_options, thread_limit
+from crossrank.backends.base import (
+    Backend,
+    check_inputs,
+    check_process,
+    checked_options,
+    thread_limit,
+)
 from crossrank.batching import Batch
 from crossrank.errors import BackendError, InputError, ModelFileError, OutOfMemoryError
 from crossrank.models.graphs import Graph, find_graph
@@ -67,6 +73,7 @@ class OpenVINOBackend(Backend):
     name: ClassVar[str] = "openvino"
 
     def __init__(self, model: Any, spec: ModelSpec, precision: Precision, reason: str) -> None:
+        self._process = os.getpid()
         self.device = "cpu"
         self.precision = precision
         self.reason = reason
@@ -126,6 +133,7 @@ class OpenVINOBackend(Backend):
         requests = self._requests
         if requests is None:
             raise BackendError("This model was closed: load it again to score with it.")
+        check_process(self._process)
         request = requests.get()
         try:
             request.infer(self._feed(batch), share_inputs=True)
@@ -210,11 +218,11 @@ def _cache_folder(files: Sequence[Path], config: dict[str, Any]) -> Path | None:
     of the graph alone. It would run old weights where those beside it are new, or two models share
     it; and one compiled for fp32 as bf16, which fails.
     """
-    folder = cache_folder("openvino") / _key(files, sorted(config.items()))
     try:
+        folder = cache_folder("openvino") / _key(files, sorted(config.items()))
         folder.mkdir(parents=True, exist_ok=True)
         keep_recent(folder)
-    except OSError:
+    except (ModelFileError, OSError):
         return None
     return folder if os.access(folder, os.W_OK) else None
 

@@ -1,10 +1,11 @@
 """torch: every kind of model, on CPU, CUDA and MPS."""
 
+import os
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from crossrank.backends.base import Backend
+from crossrank.backends.base import Backend, check_process
 from crossrank.batching import Batch
 from crossrank.errors import BackendError, InputError, OutOfMemoryError
 from crossrank.models.files import choose, list_names
@@ -56,6 +57,7 @@ class TorchBackend(Backend):
         self.precision = precision
         self.reason = reason
         self.token_budget = _token_budget(module, device, precision)
+        self._process = os.getpid()
         self._device = device
         self._module: torch.nn.Module | None = module
 
@@ -101,6 +103,7 @@ class TorchBackend(Backend):
     def forward(self, batch: Batch) -> Floats:
         """Compute the logits of a batch."""
         module = self.module
+        check_process(self._process)
         try:
             return self._compute(module, batch)
         except (RuntimeError, IndexError) as error:

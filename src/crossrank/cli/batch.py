@@ -81,7 +81,7 @@ def batch(
                 cpus_per_worker=cpus_per_worker,
                 gpus_per_worker=gpus_per_worker,
                 progress=progress,
-                **{name: value for name, value in chosen.items() if value is not None},
+                **{name: value for name, value in chosen.items() if value not in (None, "auto")},
             )
     except KeyboardInterrupt as error:
         say(f"Interrupted. {_KEPT}")

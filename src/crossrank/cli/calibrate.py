@@ -7,8 +7,9 @@ import typer
 
 from crossrank.cli import options
 from crossrank.cli.reporting import say
-from crossrank.cli.reports import tell
+from crossrank.cli.reports import check_reports, tell
 from crossrank.errors import InputError
+from crossrank.optional import require
 
 if TYPE_CHECKING:
     from crossrank.cli.labelled_pairs import LabelledPairs
@@ -97,8 +98,8 @@ def calibrate(
       crossrank calibrate dl21 --judge-on dl19 --relevant-from 2 -o calibrated
     """
     _check_target(model, out)
-    for file in filter(None, (report, json_report)):
-        options.check_out(file, overwrite)
+    check_reports(report, json_report, overwrite)
+    require("scipy", extra="evaluation")
     columns = (query_field, document_field, label_field)
 
     def read(source: Path) -> "LabelledPairs":

@@ -8,7 +8,7 @@ import typer
 
 from crossrank.cli import options
 from crossrank.cli.reporting import bad_usage, say
-from crossrank.cli.reports import tell
+from crossrank.cli.reports import check_reports, tell
 from crossrank.errors import InputError
 
 if TYPE_CHECKING:
@@ -88,8 +88,7 @@ def compare(
     """
     measures = tuple(dict.fromkeys(measure or MEASURES))
     names = _names(systems)
-    for out in filter(None, (report, json_report)):
-        options.check_out(out, overwrite)
+    check_reports(report, json_report, overwrite)
     task, runs = _open(collection, depth, first_stage, systems, measures)
 
     def load(model: str) -> "CrossEncoder":

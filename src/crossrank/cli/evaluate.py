@@ -8,7 +8,7 @@ import typer
 
 from crossrank.cli import options
 from crossrank.cli.reporting import bad_usage, say
-from crossrank.cli.reports import tell
+from crossrank.cli.reports import check_reports, tell
 from crossrank.errors import InputError
 
 if TYPE_CHECKING:
@@ -96,8 +96,9 @@ def evaluate(
     measures = list(dict.fromkeys(measure or MEASURES))
     depths = _depths(depth)
     _check_data(data, [("--model", model), ("--first-stage", first_stage), ("--run", run)])
-    for out in filter(None, (run, report, json_report)):
-        options.check_out(out, overwrite)
+    check_reports(report, json_report, overwrite)
+    if run is not None:
+        options.check_out(run, overwrite)
     from crossrank.evaluation.measures import check_measures
 
     with bad_usage():

@@ -1,5 +1,6 @@
 """Options that several subcommands share."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -42,9 +43,19 @@ Truncation = Annotated[
         show_default="the model's own, or longest_first",
     ),
 ]
+
+
+def _a_file(path: Path | None) -> Path | None:
+    if path is not None and re.match(r"[a-z]{2,}:/", str(path)):
+        raise typer.BadParameter(f"a file is required, received {path}: only a server uses Redis.")
+    return path
+
+
 Cache = Annotated[
     Path | None,
-    typer.Option(dir_okay=False, help="File that remembers scores from call to call."),
+    typer.Option(
+        dir_okay=False, callback=_a_file, help="File that remembers scores from call to call."
+    ),
 ]
 Calibrated = Annotated[
     bool,

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from crossrank.cli.options import check_out
 from crossrank.cli.reporting import as_table, say
+from crossrank.optional import require
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +27,25 @@ def print_section(section: "Section", width: int | None = None) -> None:
         typer.echo(as_table(table.header, table.rows, justify="left", width=width))
     for paragraph in section.text:
         typer.echo(f"{paragraph}\n")
+
+
+def check_reports(page: Path | None, machine: Path | None, overwrite: bool) -> None:
+    """See that the files that are wanted can be made, before the work for them is done.
+
+    Args:
+        page: An HTML page.
+        machine: JSON.
+        overwrite: Whether they may be replaced.
+
+    Raises:
+        typer.BadParameter: A folder does not exist.
+        InputError: A file exists, and is not to be replaced.
+        MissingDependencyError: What draws the page is not installed.
+    """
+    for out in filter(None, (page, machine)):
+        check_out(out, overwrite)
+    for package in ("jinja2", "matplotlib") if page is not None else ():
+        require(package, extra="evaluation")
 
 
 def tell(

@@ -133,6 +133,10 @@ def serve(
       crossrank serve --model ./my-model --alias rerank-v3.5=my-model --port 9000
       crossrank serve --new-key
     """
+    from crossrank.optional import require
+
+    for package in ("fastapi", "pydantic_settings", "uvicorn", "prometheus_client"):
+        require(package, extra="server")
     if new_key:
         _print_new_key()
         return
@@ -161,10 +165,6 @@ def serve(
         "log_texts": log_texts,
         "tracing": tracing,
     }
-    from crossrank.optional import require
-
-    for package in ("fastapi", "pydantic_settings", "uvicorn", "prometheus_client"):
-        require(package, extra="server")
     from crossrank.server.run import serve as run
 
     run(config, flags)

@@ -2,9 +2,10 @@
 
 import json
 import logging
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,7 +160,7 @@ def _quiet() -> Iterator[None]:
     """Hold back what the exporter reports about itself."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), redirect_stdout(sys.stderr):  # some versions print
         # torch's exporter calls its own deprecated functions, and notes harmless side effects.
         warnings.filterwarnings("ignore", r".*LeafSpec", FutureWarning)
         warnings.filterwarnings("ignore", "While compiling, we found certain side effects")

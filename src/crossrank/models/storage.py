@@ -18,12 +18,24 @@ def cache_folder(name: str) -> Path:
 
     ``CROSSRANK_CACHE`` moves it; otherwise it lies in ``XDG_CACHE_HOME`` or ``~/.cache``.
 
+    Raises:
+        ModelFileError: None of them is there.
+
     Example:
         >>> cache_folder("converted").name
         'converted'
     """
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("CROSSRANK_CACHE") or Path(base) / "crossrank") / name
+    if ours := os.environ.get("CROSSRANK_CACHE"):
+        return Path(ours) / name
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "crossrank" / name
+    try:
+        return Path.home() / ".cache" / "crossrank" / name
+    except RuntimeError as error:  # a user without a home, as in some containers
+        raise ModelFileError(
+            "A folder for derived model files is required, and this user has no home: set "
+            "CROSSRANK_CACHE to a folder that can be written."
+        ) from error
 
 
 def make_once(target: Path, make: Callable[[Path], None]) -> Path:

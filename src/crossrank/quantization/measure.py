@@ -55,16 +55,17 @@ def measure(
     with tempfile.TemporaryDirectory() as scratch:
         questions, answers = Path(scratch) / "pairs.json", Path(scratch) / "logits.npy"
         questions.write_text(json.dumps(pairs), encoding="utf-8")
-        arguments = [str(folder), precision, str(questions), str(answers)]
+        told = Path(scratch) / "measured.json"
+        arguments = [str(folder), precision, str(questions), str(answers), str(told)]
         command = [sys.executable, "-m", __name__, *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode != 0:
             last = (done.stderr.strip().splitlines() or ["it gave no reason"])[-1]
             raise ExportError(f"The exported model cannot be run: {last}")
-        return Measurement(**json.loads(done.stdout)), np.load(answers)
+        return Measurement(**json.loads(told.read_text(encoding="utf-8"))), np.load(answers)
 
 
-def _main(folder: str, precision: str, questions: str, answers: str) -> None:
+def _main(folder: str, precision: str, questions: str, answers: str, told: str) -> None:
     pairs = [tuple(pair) for pair in json.loads(Path(questions).read_text(encoding="utf-8"))]
     begin = time.perf_counter()
     model = CrossEncoder(
@@ -77,7 +78,8 @@ def _main(folder: str, precision: str, questions: str, answers: str) -> None:
     logits = model.predict(pairs)
     speed = len(pairs) / (time.perf_counter() - warm)
     np.save(answers, np.asarray(logits).reshape(len(pairs), -1))
-    sys.stdout.write(json.dumps(asdict(Measurement(loaded - begin, speed, _peak_memory()))))
+    measured = Measurement(loaded - begin, speed, _peak_memory())
+    Path(told).write_text(json.dumps(asdict(measured)), encoding="utf-8")
 
 
 def _peak_memory() -> int:

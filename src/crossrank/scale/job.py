@@ -27,6 +27,9 @@ MANIFEST = "_crossrank.json"
 SUCCESS = "_SUCCESS"
 """In the target, once all is there; as Hadoop and Spark say it."""
 
+UNTOLD = {"token", "cache", "cache_folder"}
+"""Options that are not written down: a secret, and what changes no score."""
+
 FLYING = 2
 """Parts a worker has at a time: the one that it scores, and the next."""
 
@@ -108,7 +111,7 @@ def score_files(
         "rows per part": rows_per_part,
         "model": _identity(model, options),
         **scorer,
-        "options": {name: repr(value) for name, value in sorted(options.items())},
+        "options": {name: repr(options[name]) for name in sorted(options.keys() - UNTOLD)},
     }
     _begin(folders[1], job)
     todo = without(parts, folders[1].files())

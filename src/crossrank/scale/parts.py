@@ -77,7 +77,7 @@ class Folder:
             system, path = fs.FileSystem.from_uri(self.location)
         except (pyarrow.ArrowInvalid, OSError) as error:
             raise InputError(f"{self.location} cannot be opened: {error}") from error
-        return system, path
+        return system, path.rstrip("/")
 
     def files(self) -> list[str]:
         """List its Parquet files, as paths below it; those in hidden folders are none.

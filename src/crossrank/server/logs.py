@@ -5,10 +5,10 @@ Texts of requests are in it only where settings ask for them.
 
 import json
 import logging
-import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from crossrank.progress import on_terminal
 from crossrank.server.record import Record
 
 LOGGER = logging.getLogger("crossrank.server")
@@ -72,7 +72,7 @@ def _printable(text: str) -> str:
 
 def logging_config() -> dict[str, Any]:
     """Configure logging for ``logging.config.dictConfig``, uvicorn's lines included."""
-    formatter = PlainFormatter if sys.stderr.isatty() else JsonFormatter
+    formatter = PlainFormatter if on_terminal() else JsonFormatter
     ours = {"handlers": ["stderr"], "level": "INFO", "propagate": False}
     return {
         "version": 1,

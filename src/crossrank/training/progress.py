@@ -7,6 +7,8 @@ from typing import Any
 from tqdm.auto import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from crossrank.progress import on_terminal
+
 SECONDS_BETWEEN = 0.5
 
 
@@ -33,7 +35,7 @@ class TrainingProgress(TrainerCallback):
             desc="Training",
             unit="step",
             file=sys.stderr,
-            disable=not (sys.stderr.isatty() and state.is_world_process_zero),
+            disable=not (on_terminal() and state.is_world_process_zero),
             mininterval=SECONDS_BETWEEN,
         )
 
