@@ -1,7 +1,10 @@
 """CrossEncoder beside the class of this name in sentence-transformers, and what it adds."""
 
 import asyncio
+import copy
 import functools
+import multiprocessing
+import pickle
 import shutil
 import sqlite3
 import threading
@@ -490,6 +493,22 @@ def test_a_model_that_does_not_exist() -> None:
         CrossEncoder("no/such-model", local_files_only=True)
     with pytest.raises(ModelNotFoundError):
         CrossEncoder("/no/such/folder")
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_copies_score_as_the_model_does(folder: Path, again: Any) -> None:
+    model = CrossEncoder(folder, max_length=32, prompts={"web": "Find: "})
+    model.default_prompt_name, model.activation_fn, model.max_length = "web", "identity", 24
+    copied = again(model)
+    assert copied.max_length == 24
+    np.testing.assert_array_equal(copied.predict(PAIRS), model.predict(PAIRS))
+
+
+def test_another_process_loads_the_model_itself() -> None:
+    with multiprocessing.get_context("spawn").Pool(1) as pool, CrossEncoder("small") as model:
+        assert pool.apply(model.predict, ([("a", "b")],)).tolist() == pytest.approx(
+            model.predict([("a", "b")]).tolist()
+        )
 
 
 def test_a_closed_model_says_so(folder: Path) -> None:

@@ -12,8 +12,8 @@ import crossrank
 SOURCE = Path(crossrank.__file__).parent
 
 LAYERS = [
-    "types errors optional activations cache fusion languages compatibility progress text_files "
-    "workers",
+    "types errors optional activations cache copying fusion languages compatibility progress "
+    "text_files workers",
     "pair_form tokenization batching long_documents losses evaluation",
     "models backends",
     "scoring ranking explanation loaded_model cross_encoder",

@@ -18,6 +18,7 @@ from crossrank.backends import load_backend
 from crossrank.backends.base import Backend
 from crossrank.cache import Cache, ScoreCache
 from crossrank.compatibility import renamed
+from crossrank.copying import MadeAnew
 from crossrank.errors import InputError
 from crossrank.models import digest, locate, read_spec
 from crossrank.models.calibrations import read_calibration
@@ -44,7 +45,7 @@ _OF_SPEED = ("session_options", "streams", "threads")
 """Options of the backends that a score does not depend on."""
 
 
-class LoadedModel:
+class LoadedModel(MadeAnew):
     """What ``CrossEncoder`` is built on: everything but the scoring itself.
 
     Attributes:
@@ -54,6 +55,8 @@ class LoadedModel:
         prompts: Named texts put before a query.
         default_prompt_name: The prompt used when a call names none.
     """
+
+    kept = ("activation_fn", "default_prompt_name", "max_length", "prompts")
 
     @renamed(
         model_name="model_name_or_path",
