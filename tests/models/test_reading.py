@@ -263,6 +263,15 @@ def test_settings_of_another_type_are_damage(model_folder: Path, file: str, valu
         read_spec(model_folder, "name")
 
 
+def test_an_adapter_alone_is_no_model(model_folder: Path) -> None:
+    (model_folder / "config.json").unlink()
+    with pytest.raises(ModelFileError, match="Is this folder a model"):
+        read_spec(model_folder, "name")
+    write_json(model_folder / "adapter_config.json", {"peft_type": "LORA"})
+    with pytest.raises(ModelFileError, match=r"an adapter of PEFT: .* merge them"):
+        read_spec(model_folder, "name")
+
+
 def test_brackets_without_end_are_damage(model_folder: Path) -> None:
     (model_folder / "config.json").write_text('{"a": ' * 100_000)
     with pytest.raises(ModelFileError, match=str(model_folder)):

@@ -11,6 +11,7 @@ import typer
 
 from crossrank.cli import options
 from crossrank.cli.reporting import bad_usage, say
+from crossrank.optional import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,6 +117,8 @@ def mine(
 
         source.check()
         check_retriever(retriever, bi_encoder)
+        if retriever != "dense":
+            require("bm25s", extra="train")
         selection = Selection(
             num_negatives=num_negatives,
             range_min=range_min,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from crossrank.errors import UnsupportedModelError
-from crossrank.models.reading import read_json
+from crossrank.models.json_files import read_json
 
 _OLD_KEYS = {
     "pooling_mode_cls_token": "cls",

@@ -1,6 +1,5 @@
 """Reading what a model's folder says about the model, as sentence-transformers 6.2 reads it."""
 
-import json
 import re
 import warnings
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from crossrank.activations import from_saved
 from crossrank.errors import CrossRankError, InputError, ModelFileError, UnsupportedModelError
 from crossrank.models.architectures import ARCHITECTURES
 from crossrank.models.files import list_names, weight_files
+from crossrank.models.json_files import read_json, read_optional, read_value
 from crossrank.models.language_models import from_chat_template, read_answers
 from crossrank.models.lengths import read_max_length
 from crossrank.models.spec import Kind, ModelSpec
@@ -93,7 +93,7 @@ def read_spec(
         raise InputError(f"num_labels must be at least 1, received {num_labels}.")
     modules = read_modules(folder)
     home = transformer_folder(folder, modules)
-    transformer = _read_optional(home / "sentence_bert_config.json") if modules else {}
+    transformer = read_optional(home / "sentence_bert_config.json") if modules else {}
     if new_head and _is_bi_encoder(folder, modules):
         folder, modules = home, []
     config = read_json(home / "config.json") | (config_kwargs or {})
@@ -104,9 +104,9 @@ def read_spec(
     if max_length is not None:
         processor["model_max_length"] = max_length
     file = tokenizer_file(home, trust_remote_code=trust_remote_code)
-    settings = _read_optional(file.parent / "tokenizer_config.json")
+    settings = read_optional(file.parent / "tokenizer_config.json")
     settings |= {"chat_template": chat_template(home, settings)}
-    saved = _read_optional(folder / "config_sentence_transformers.json")
+    saved = read_optional(folder / "config_sentence_transformers.json")
     vocabulary = Vocabulary(file)
     labels = num_labels or _num_labels(folder, kind, config, modules)
     template: Template = from_chat_template(settings | processor, transformer) or PairTemplate()
@@ -119,7 +119,7 @@ def read_spec(
             config=config,
             settings=settings | processor,
             transformer=transformer,
-            head=_read_optional(folder / modules[-1]["path"] / "config.json") if modules else {},
+            head=read_optional(folder / modules[-1]["path"] / "config.json") if modules else {},
             vocabulary=vocabulary,
         )
     modalities = _modalities(kind, config, transformer)
@@ -198,37 +198,10 @@ def read_kind(folder: Path) -> Kind:
     return _kind(read_json(transformer_folder(folder, modules) / "config.json"), modules)
 
 
-def read_json(file: Path) -> dict[str, Any]:
-    """Read a JSON object of a model's folder.
-
-    Raises:
-        ModelFileError: The file is missing or damaged.
-    """
-    value = _load_json(file)
-    if not isinstance(value, dict):
-        raise ModelFileError(f"{file} must hold a JSON object. Download the model again.")
-    return value
-
-
-def _load_json(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelFileError(
-            f"{file} is required and cannot be read: {error.strerror}. Is this folder a model?"
-        ) from error
-    except ValueError as error:
-        raise ModelFileError(f"{file} is damaged: {error}. Download the model again.") from error
-
-
-def _read_optional(file: Path) -> dict[str, Any]:
-    return read_json(file) if file.is_file() else {}
-
-
 def read_modules(folder: Path) -> list[dict[str, Any]]:
     """Read ``modules.json``; a bare Transformer counts as no modules."""
     file = folder / "modules.json"
-    modules = _load_json(file) if file.is_file() else []
+    modules = read_value(file) if file.is_file() else []
     if not isinstance(modules, list) or any(
         not isinstance(entry, dict) or not {"path", "type"} <= entry.keys() for entry in modules
     ):
@@ -261,7 +234,7 @@ def _truncation_side(settings: dict[str, Any]) -> TruncationSide | None:
 
 def _is_bi_encoder(folder: Path, modules: list[dict[str, Any]]) -> bool:
     """Say whether modules pool the states of tokens and do not go on to scores."""
-    heads = (_read_optional(folder / entry["path"] / "config.json") for entry in modules[1:])
+    heads = (read_optional(folder / entry["path"] / "config.json") for entry in modules[1:])
     scores = any(head.get("module_output_name") == "scores" for head in heads)
     return not scores and any(entry["type"].endswith(".Pooling") for entry in modules)
 
@@ -341,7 +314,7 @@ def _num_labels(
     if kind in ("causal-lm", "seq2seq"):
         return 1
     for entry in reversed(modules):
-        head = _read_optional(folder / entry["path"] / "config.json")
+        head = read_optional(folder / entry["path"] / "config.json")
         if entry["type"].endswith(".LogitScore"):
             return 1
         if entry["type"].endswith(".Dense") and head.get("module_output_name") == "scores":

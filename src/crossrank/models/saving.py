@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from crossrank.errors import InputError
 from crossrank.models.calibrations import FILE as CALIBRATION
 from crossrank.models.files import companions, list_names, weight_files
-from crossrank.models.reading import own_settings, read_json, read_modules, transformer_folder
+from crossrank.models.json_files import read_json, read_optional
+from crossrank.models.reading import own_settings, read_modules, transformer_folder
 from crossrank.models.spec import ModelSpec
 from crossrank.tokenization import Truncation
 
@@ -208,7 +209,7 @@ def _set_prompts(folder: Path, prompts: Mapping[str, str], default: str | None) 
     """Keep prompts where sentence-transformers does; empty ones, which only that knows, stay."""
     file = folder / _SETTINGS
     if file.exists() or prompts or default:
-        known = (read_json(file) if file.exists() else {}).get("prompts") or {}
+        known = read_optional(file).get("prompts") or {}
         empty = {name: text for name, text in known.items() if not text}
         _change_json(file, prompts=empty | dict(prompts), default_prompt_name=default)
 

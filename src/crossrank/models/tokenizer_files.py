@@ -1,13 +1,13 @@
 """The ``tokenizer.json`` of a model, and what else its folder says about its tokenizer."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
 from crossrank.errors import ModelFileError
+from crossrank.models.json_files import read_json
 from crossrank.models.storage import cache_folder, make_once
 from crossrank.optional import installed
 
@@ -122,8 +122,7 @@ def chat_template(folder: Path, settings: dict[str, Any]) -> str | None:
         return file.read_text(encoding="utf-8")
     found = settings.get("chat_template")
     if found is None and (folder / "chat_template.json").is_file():
-        found = json.loads((folder / "chat_template.json").read_text(encoding="utf-8"))
-        found = found.get("chat_template")
+        found = read_json(folder / "chat_template.json").get("chat_template")
     if isinstance(found, list):
         found = {entry["name"]: entry["template"] for entry in found}.get("default")
     return found if isinstance(found, str) else None

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.errors import InputError
-from crossrank.models.reading import read_json
+from crossrank.models.json_files import read_json, read_optional
 from crossrank.models.spec import ModelSpec
 from crossrank.models.vision_language import IMAGE, Form, ImageTemplate
 from crossrank.multimodal.images import count_pixels
@@ -104,7 +104,7 @@ class ChatTokenizer(PairTokenizer):
         )
         loaded.image_token = spec.config["image_token_id"]
         file = spec.folder / _PROCESSORS
-        settings = read_json(file).get("image_processor") if file.is_file() else None
+        settings = read_optional(file).get("image_processor")
         loaded.process = PatchProcessor.of(settings or read_json(spec.folder / PROCESSOR))
         return loaded
 

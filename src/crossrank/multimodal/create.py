@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crossrank.errors import InputError, UnsupportedModelError
-from crossrank.models.reading import read_json
+from crossrank.models.json_files import read_json, read_optional
 from crossrank.models.tokenizer_files import tokenizer_file
 from crossrank.multimodal.media import Modality
 from crossrank.multimodal.tokenizer import PROCESSOR, load_processor
@@ -198,7 +198,7 @@ def _write_tokenizer(target: Path, source: "Encoder", config: "PretrainedConfig"
     file = Path(source) if Path(source).is_file() else tokenizer_file(Path(source))
     (target / "tokenizer.json").write_bytes(file.read_bytes())
     saved = file.parent / "tokenizer_config.json"
-    settings = read_json(saved) if saved.is_file() else {}
+    settings = read_optional(saved)
     longest = getattr(config, "max_position_embeddings", None)
     _write(target / "tokenizer_config.json", {"model_max_length": longest} | settings)
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.errors import InputError, UnsupportedModelError
-from crossrank.models.reading import read_json
+from crossrank.models.json_files import read_json
 from crossrank.models.spec import ModelSpec
 from crossrank.multimodal.audio import LogMelProcessor, SpectrogramProcessor, WaveformProcessor
 from crossrank.multimodal.images import ImageProcessor

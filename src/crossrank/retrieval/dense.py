@@ -13,7 +13,8 @@ from crossrank.backends import load_backend
 from crossrank.backends.base import Backend
 from crossrank.errors import InputError, UnsupportedModelError
 from crossrank.models.integrity import digest
-from crossrank.models.reading import read_json, read_modules, read_spec
+from crossrank.models.json_files import read_optional
+from crossrank.models.reading import read_modules, read_spec
 from crossrank.models.source import locate
 from crossrank.models.spec import ModelSpec
 from crossrank.optional import installed
@@ -62,7 +63,7 @@ class BiEncoder:
         self._tokenizer = tokenizer.tokenizer
         self._tokenizer.enable_truncation(spec.max_length)
         file = spec.folder / "config_sentence_transformers.json"
-        saved = read_json(file) if file.is_file() else {}
+        saved = read_optional(file)
         normalizes = any(
             entry["type"].endswith(".Normalize") for entry in read_modules(spec.folder)
         )

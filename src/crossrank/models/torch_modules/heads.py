@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from crossrank.errors import UnsupportedModelError
+from crossrank.models.json_files import read_json, read_optional
 from crossrank.models.pooling import read_pooling
 from crossrank.models.torch_modules.language_models import answer_logits
-from crossrank.models.torch_modules.weights import load_weights, read_json
+from crossrank.models.torch_modules.weights import load_weights
 
 Features = dict[str, Any]
 """Named tensors; ``attention_mask`` may be ``None``."""
@@ -172,7 +173,7 @@ def _load_layer_norm(folder: Path) -> nn.Module:
 
 def _load_normalize(folder: Path) -> nn.Module:
     file = folder / "config.json"
-    config = read_json(file) if file.is_file() else {}  # absent before version 6
+    config = read_optional(file)  # absent before version 6
     takes = config.get("module_input_name", "sentence_embedding")
     return Head(takes, config.get("module_output_name"), nn.functional.normalize)
 

@@ -21,11 +21,12 @@ from transformers import (
 )
 
 from crossrank.errors import ModelFileError, UnsupportedModelError
+from crossrank.models.json_files import read_optional, read_value
 from crossrank.models.spec import ModelSpec
 from crossrank.models.torch_modules.classification import takes_token_types
 from crossrank.models.torch_modules.heads import HEADS, Features
 from crossrank.models.torch_modules.language_models import last_logits
-from crossrank.models.torch_modules.weights import load_pretrained, read_config, read_json
+from crossrank.models.torch_modules.weights import load_pretrained, read_config
 
 _TASKS: dict[str, tuple[Any, str, str]] = {
     "feature-extraction": (AutoModel, "last_hidden_state", "token_embeddings"),
@@ -59,7 +60,7 @@ class Transformer(nn.Module):
     ) -> Self:
         """Load the transformer of a modular model."""
         file = folder / "sentence_bert_config.json"
-        settings = read_json(file) if file.is_file() else {}  # absent in some old models
+        settings = read_optional(file)  # absent in some old models
         task = settings.get("transformer_task", "feature-extraction")
         if task not in _TASKS:
             raise UnsupportedModelError(
@@ -111,7 +112,7 @@ class Modular(nn.Module):
     @classmethod
     def load(cls, spec: ModelSpec, dtype: torch.dtype, options: dict[str, Any]) -> Self:
         """Load the modules that ``modules.json`` lists."""
-        entries = read_json(spec.folder / "modules.json")
+        entries = read_value(spec.folder / "modules.json")
         names = [_class_name(entry["type"], spec) for entry in entries]
         if names[0] != "Transformer":
             raise UnsupportedModelError(

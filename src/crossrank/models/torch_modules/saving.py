@@ -6,9 +6,10 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import PreTrainedModel
 
+from crossrank.models.json_files import read_value
 from crossrank.models.spec import ModelSpec
 from crossrank.models.torch_modules.modular import Modular
-from crossrank.models.torch_modules.weights import no_progress_bar, read_json
+from crossrank.models.torch_modules.weights import no_progress_bar
 
 
 def save_weights(module: nn.Module, spec: ModelSpec, folder: Path) -> None:
@@ -20,7 +21,7 @@ def save_weights(module: nn.Module, spec: ModelSpec, folder: Path) -> None:
         folder: The folder to write; made when it does not exist.
     """
     first, *rest = (
-        read_json(spec.folder / "modules.json") if isinstance(module, Modular) else [{"path": ""}]
+        read_value(spec.folder / "modules.json") if isinstance(module, Modular) else [{"path": ""}]
     )
     with no_progress_bar():
         pretrained(module).save_pretrained(folder / first["path"])

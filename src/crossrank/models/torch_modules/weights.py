@@ -1,6 +1,5 @@
 """Reading weights: safetensors only, with errors of crossrank."""
 
-import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,20 +96,6 @@ def load_weights(module: nn.Module, folder: Path) -> None:
         )
     with clear_errors(folder):
         load_model(module, file)
-
-
-def read_json(file: Path) -> Any:
-    """Read a JSON file of a model.
-
-    Raises:
-        ModelFileError: The file is missing or damaged.
-    """
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelFileError(f"{file} is required and cannot be read: {error}.") from error
-    except ValueError as error:
-        raise ModelFileError(f"{file} is not JSON: {error}. Download the model again.") from error
 
 
 @contextmanager
