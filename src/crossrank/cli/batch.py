@@ -50,8 +50,8 @@ def batch(
     \b
     Examples:
       crossrank batch pairs scored
-      RAY_ADDRESS=ray-head:6379 crossrank batch s3://bucket/pairs s3://bucket/scored
-      crossrank batch pairs scored --model ./mine --gpus-per-worker 1 --device cuda
+      RAY_ADDRESS=head:6379 crossrank batch s3://data/pairs s3://data/scored
+      crossrank batch pairs scored --gpus-per-worker 1 --device cuda
     """
     from crossrank.optional import require
 
