@@ -23,6 +23,9 @@ from crossrank.types import Floats, RankedDocument
 if TYPE_CHECKING:
     from crossrank.explanation.explanation import Explanation, Method
 
+_OF_PROCESSES = dict.fromkeys(("num_workers", "pool", "chunk_size"), "")
+"""Arguments of sentence-transformers about its processes; there are none here."""
+
 
 class CrossEncoder(LoadedModel):
     """Scores query-document pairs and ranks documents.
@@ -38,9 +41,7 @@ class CrossEncoder(LoadedModel):
         [1, 0]
     """
 
-    @renamed(
-        sentences="inputs", activation_fct="activation_fn", num_workers="", pool="", chunk_size=""
-    )
+    @renamed(sentences="inputs", activation_fct="activation_fn", **_OF_PROCESSES)
     def predict(
         self,
         inputs: Iterable[Any],
@@ -154,12 +155,10 @@ class CrossEncoder(LoadedModel):
 
     @renamed(
         activation_fct="activation_fn",
-        num_workers="",
         apply_softmax="",
         convert_to_numpy="",
         convert_to_tensor="",
-        pool="",
-        chunk_size="",
+        **_OF_PROCESSES,
     )
     def rank(
         self,

@@ -25,14 +25,19 @@ def run(*arguments: str | Path, **options: Any) -> tuple[int, str, str]:
     return process.returncode, out.decode(), err.decode()
 
 
-def interrupt(
-    process: subprocess.Popen[bytes], ready: Callable[[], bool], kind: signal.Signals
-) -> str:
-    """Send a signal as soon as something is there; returns what the process said on stderr."""
+def wait_for(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
+    """Wait until something is there that a process makes; it must not end before."""
     deadline = time.monotonic() + 100
     while not ready():
         assert process.poll() is None, process.communicate()[1].decode()
         assert time.monotonic() < deadline
         time.sleep(0.002)
+
+
+def interrupt(
+    process: subprocess.Popen[bytes], ready: Callable[[], bool], kind: signal.Signals
+) -> str:
+    """Send a signal as soon as something is there; returns what the process said on stderr."""
+    wait_for(process, ready)
     process.send_signal(kind)
     return process.communicate(timeout=100)[1].decode()

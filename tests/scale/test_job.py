@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.cli.commands import interrupt, run, start
+from tests.cli.commands import interrupt, run, start, wait_for
 
 from crossrank import CrossEncoder, InputError
 
@@ -48,6 +47,10 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def written(target: Path) -> list[Path]:
     return sorted(target.rglob("*.parquet"))
+
+
+def at_least(count: int, target: Path) -> Callable[[], bool]:
+    return lambda: len(written(target)) >= count
 
 
 def check(pairs: Path, target: Path) -> None:
@@ -104,11 +107,7 @@ def test_a_machine_that_is_lost_is_made_up_for(
     with cluster() as (address, remove):
         monkeypatch.setenv("RAY_ADDRESS", address)
         process = start("batch", pairs, target, *OPTIONS, "--workers", "2")
-        deadline = time.monotonic() + 100
-        while len(written(target)) < 3:
-            assert process.poll() is None, process.communicate()[1].decode()
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_for(process, at_least(3, target))
         assert len(written(target)) < PARTS // 2
         remove()
         _, errors = process.communicate(timeout=200)
@@ -122,15 +121,11 @@ def test_a_machine_that_is_lost_is_made_up_for(
 @pytest.mark.slow
 def test_killed_interrupted_and_continued(pairs: Path, tmp_path: Path) -> None:
     target = tmp_path / "scored"
-
-    def at_least(count: int) -> Callable[[], bool]:
-        return lambda: len(written(target)) >= count
-
-    interrupt(start("batch", pairs, target, *OPTIONS), at_least(2), signal.SIGKILL)
+    interrupt(start("batch", pairs, target, *OPTIONS), at_least(2, target), signal.SIGKILL)
     before = {path: path.stat().st_mtime_ns for path in written(target)}
     assert 2 <= len(before) < PARTS
     process = start("batch", pairs, target, *OPTIONS)
-    said = interrupt(process, at_least(len(before) + 1), signal.SIGINT)
+    said = interrupt(process, at_least(len(before) + 1, target), signal.SIGINT)
     assert process.returncode == 130
     assert "Interrupted. What is written is kept: the same command does the rest." in said
     assert "Traceback" not in said

@@ -256,8 +256,7 @@ def _key(files: Sequence[Path], *settings: object) -> str:
 
 def _cores() -> int:
     """The cores this process may use."""
-    limit = thread_limit()
-    if limit is not None:
+    if limit := thread_limit():
         return limit
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -43,7 +43,8 @@ def batch(
 ) -> None:
     """Score the pairs of many Parquet files on a Ray cluster; every other column is kept.
 
-    The cluster is the one that RAY_ADDRESS names; without one, this machine is.
+    The cluster is the one that RAY_ADDRESS names, or one that runs on this
+    machine; without any, Ray starts here.
     Workers that are lost are replaced. After Ctrl-C or a crash the same command
     does what is left. All machines need the model under the same name.
 

@@ -109,7 +109,8 @@ def read_spec(
     saved = read_optional(folder / "config_sentence_transformers.json")
     vocabulary = Vocabulary(file)
     labels = num_labels or _num_labels(folder, kind, config, modules)
-    template: Template = from_chat_template(settings | processor, transformer) or PairTemplate()
+    modalities = _modalities(kind, config, transformer)
+    template: Template = PairTemplate()
     true_token = false_token = None
     language_model = kind in ("causal-lm", "seq2seq") or _ends_in_logit_score(modules)
     if language_model:
@@ -122,7 +123,8 @@ def read_spec(
             head=read_optional(folder / modules[-1]["path"] / "config.json") if modules else {},
             vocabulary=vocabulary,
         )
-    modalities = _modalities(kind, config, transformer)
+    elif modalities != ("text", "image"):
+        template = from_chat_template(settings | processor, transformer) or template
     if modalities == ("text", "image"):
         template = read_image_template(
             name,

@@ -234,6 +234,5 @@ def _set_truncation(folder: Path, truncation: Truncation) -> None:
 
 
 def _change_json(file: Path, **changes: Any) -> None:
-    value = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    text = json.dumps(value | changes, indent=2, ensure_ascii=False)
+    text = json.dumps(read_optional(file) | changes, indent=2, ensure_ascii=False)
     file.write_text(text + "\n", encoding="utf-8")

@@ -72,9 +72,9 @@ def score_files(
     after a failure the same call does the rest. A worker that is lost, with its machine or alone,
     is replaced, and its part begun anew.
 
-    The cluster is the one that ``RAY_ADDRESS`` names, or that this process is connected to; without
-    one, this machine is. All machines need crossrank, the model and both folders under the same
-    names.
+    The cluster is the one that this process is connected to, that ``RAY_ADDRESS`` names, or that
+    runs on this machine; without any, Ray starts here. All machines need crossrank, the model and
+    both folders under the same names.
 
     Args:
         source: A folder, or a URL such as ``s3://bucket/pairs``, of any depth.
@@ -206,9 +206,6 @@ def _score(
 def _connected() -> Iterator[None]:
     """Be connected to a cluster; one that is started for the job ends with it."""
     ray = require("ray", extra="ray")
-    logger = logging.getLogger("ray.data")  # it tells each step of each operator
-    level = logger.level
-    logger.setLevel(logging.ERROR)
     started = not ray.is_initialized()
     if started:
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it warns of what is harmless
@@ -216,6 +213,9 @@ def _connected() -> Iterator[None]:
         ray.init(log_to_driver=False, logging_level=logging.ERROR)
     context = require("ray.data", extra="ray").DataContext.get_current()
     bars, context.enable_progress_bars = context.enable_progress_bars, False
+    logger = logging.getLogger("ray.data")  # it tells each step of each operator
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
